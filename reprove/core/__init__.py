@@ -1,0 +1,1 @@
+"""What Reprove means by its words: pure values and functions. Its law is in README.md."""

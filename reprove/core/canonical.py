@@ -1,0 +1,94 @@
+"""JSON as we write it (JCS, RFC 8785) and as we read it from outside: bounded, no duplicate keys, no NaN."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import rfc8785
+
+from reprove.core.errors import ProblemError, Slug
+
+MAX_DEPTH = 64
+MAX_SAFE_INTEGER = 2**53 - 1
+
+
+def canonical(value: object) -> bytes:
+    """Return the JCS bytes of a JSON value."""
+    return rfc8785.dumps(value)  # type: ignore[arg-type]  # rfc8785 types its input as a closed union; every JSON value is in it
+
+
+def parse(data: bytes | str, *, max_bytes: int, what: str = "the document") -> Any:  # noqa: ANN401  # any JSON value
+    """Read one JSON value, strictly.
+
+    Refuses (``too-large`` or ``invalid-request``): more than ``max_bytes``, nesting deeper than 64, duplicate keys, NaN and infinities,
+    integers beyond 2^53-1, text that is not UTF-8, and anything after the value.
+    """
+    raw = data.encode() if isinstance(data, str) else data
+    if len(raw) > max_bytes:
+        raise ProblemError(Slug.TOO_LARGE, f"{what} is larger than {max_bytes} bytes")
+    _refuse_deep(raw, what)
+    try:
+        return json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_int=_bounded, parse_float=_finite)
+    except UnicodeDecodeError as error:
+        raise ProblemError(Slug.INVALID_REQUEST, f"{what} is not UTF-8 (byte {error.start})") from None
+    except json.JSONDecodeError as error:
+        raise ProblemError(Slug.INVALID_REQUEST, f"{what} is not JSON: {error.msg}", line=error.lineno, column=error.colno) from None
+    except RecursionError:
+        raise ProblemError(Slug.INVALID_REQUEST, f"{what} is nested deeper than {MAX_DEPTH}") from None
+
+
+def parse_canonical(data: bytes, *, max_bytes: int, what: str = "the document") -> Any:  # noqa: ANN401  # any JSON value
+    """Read JSON that must already be in JCS form; re-encoding has to give the same bytes."""
+    value = parse(data, max_bytes=max_bytes, what=what)
+    if canonical(value) != data:
+        raise ProblemError(Slug.INVALID_REQUEST, f"{what} is not in canonical form (RFC 8785)")
+    return value
+
+
+def _refuse_deep(raw: bytes, what: str) -> None:
+    depth = 0
+    in_string = False
+    skip = False
+    for byte in raw:
+        if skip:
+            skip = False
+        elif in_string:
+            if byte == 0x5C:
+                skip = True
+            elif byte == 0x22:
+                in_string = False
+        elif byte == 0x22:
+            in_string = True
+        elif byte in (0x7B, 0x5B):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise ProblemError(Slug.INVALID_REQUEST, f"{what} is nested deeper than {MAX_DEPTH}")
+        elif byte in (0x7D, 0x5D):
+            depth -= 1
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            raise ProblemError(Slug.INVALID_REQUEST, f"duplicate key {key!r}")
+        result[key] = value
+    return result
+
+
+def _refuse_constant(name: str) -> Any:  # noqa: ANN401  # json's hook signature
+    raise ProblemError(Slug.INVALID_REQUEST, f"{name} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ProblemError(Slug.INVALID_REQUEST, "a number is too large")
+    return value
+
+
+def _bounded(text: str) -> int:
+    if len(text) > 17 or abs(int(text)) > MAX_SAFE_INTEGER:
+        raise ProblemError(Slug.INVALID_REQUEST, "an integer is beyond 2^53-1")
+    return int(text)

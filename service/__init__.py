@@ -1,0 +1,1 @@
+"""What is long-lived and trusted: takes requests, keeps records, signs, logs, decides, answers. Never imports workers."""

@@ -1,0 +1,1 @@
+"""Operator commands of the service, registered as entry points of `reprove`."""

@@ -1,0 +1,1 @@
+"""RQ entry points and what they run. Never imports service."""

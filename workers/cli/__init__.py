@@ -1,0 +1,1 @@
+"""Operator commands of the workers, registered as entry points of `reprove`."""
