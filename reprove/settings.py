@@ -16,7 +16,12 @@ from typing import Any
 
 from reprove.core.errors import OwnError
 
-_IGNORED = frozenset({"REPROVE_CONFIG", "REPROVE_URL", "REPROVE_TOKEN", "REPROVE_TRUST", "REPROVE_FAIL_AT"})
+_IGNORED = frozenset(
+    {
+        *("REPROVE_CONFIG", "REPROVE_URL", "REPROVE_TOKEN", "REPROVE_TRUST", "REPROVE_FAIL_AT", "REPROVE_FAIL_IN"),
+        *("REPROVE_WORKER_NAME", "REPROVE_TEST_CACHE", "REPROVE_TOOLS"),
+    }
+)
 _SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)?\Z")
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)?\Z")
 _SIZES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
@@ -41,7 +46,9 @@ class Settings:
     workers: int = 1
     arch: str = "amd64"
     operator: str = "https://reprove.invalid"
+    origin: str = ""
     deployment: str = "single-host"
+    separate_users: bool = True
 
     index_pypi_url: str = ""
     fetch_allow: tuple[str, ...] = ()
