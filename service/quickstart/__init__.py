@@ -1,0 +1,1 @@
+"""What ``deploy/quickstart`` does once Python is there: set up, start, run the main job, show the proof."""
