@@ -1,0 +1,114 @@
+"""Structural rules of zip archives: what makes an archive mean two things, or hides bytes (DESIGN section 6)."""
+
+from __future__ import annotations
+
+import stat
+
+from reprove.archive.limits import Limits
+from reprove.archive.model import Code, Entry
+from reprove.archive.names import complaint, fold, unicode_path_complaint
+from reprove.archive.structure import Notes, extra_fields
+
+_ENCRYPTED = 0x2041
+"""Bits 0 (encrypted), 6 (strong encryption) and 13 (masked headers), APPNOTE 4.4.4."""
+_KNOWN_FLAGS = 0x080E
+"""Bits 1-2 (deflate effort), 3 (data descriptor) and 11 (UTF-8)."""
+_DESCRIPTOR_FLAG = 0x0008
+_METHODS = frozenset({0, 8})
+_DOS_DIRECTORY = 0x10
+
+
+def check_layout(entries: tuple[Entry, ...], directory: int, notes: Notes) -> None:
+    """Members must tile the file from its first byte to the central directory: no prefix, gap, overlap or hidden member."""
+    at = 0
+    for entry in sorted(entries, key=lambda item: item.local.offset):
+        if entry.local.offset > at:
+            code = Code.PREFIX if at == 0 else Code.GAP
+            notes.add(code, entry.name, at, f"{entry.local.offset - at} bytes before the member belong to nothing")
+        elif entry.local.offset < at:
+            notes.add(Code.OVERLAP, entry.name, entry.local.offset, f"the member starts {at - entry.local.offset} bytes before the end of another")
+        if entry.data + entry.central.stored > entry.end:
+            notes.add(Code.OVERLAP, entry.name, entry.data, "the member's data runs into what follows")
+        at = max(at, entry.end)
+    if at != directory:
+        code = Code.PREFIX if at == 0 else Code.GAP
+        notes.add(code, "", at, f"{directory - at} bytes before the central directory belong to nothing")
+
+
+def check_names(entries: tuple[Entry, ...], limits: Limits, notes: Notes) -> None:
+    """Every name a plain relative path, and no two that land on the same file on any common file system."""
+    seen: dict[str, str] = {}
+    files: set[str] = set()
+    for entry in entries:
+        wrong = complaint(entry.name, limits.name)
+        if wrong:
+            notes.add(Code.BAD_NAME, entry.name, entry.central.offset, wrong)
+        key = fold(entry.name)
+        if key in seen:
+            code = Code.DUPLICATE if seen[key] == entry.name else Code.FOLDED
+            notes.add(code, entry.name, entry.central.offset, f"the same file as {seen[key]}")
+        seen[key] = entry.name
+        if not entry.is_dir:
+            files.add(key)
+    for key, name in seen.items():
+        at = key.rfind("/")
+        while at > 0:
+            if key[:at] in files:
+                notes.add(Code.UNDER_FILE, name, 0, f"{key[:at]} is a file and a folder")
+                break
+            at = key.rfind("/", 0, at)
+
+
+def check_entry(entry: Entry, notes: Notes) -> None:
+    """The rules of one member: local = central, known flags and methods, plain kinds and modes, readable extra fields."""
+    _check_agreement(entry, notes)
+    where = entry.central.offset
+    flags = entry.central.flags
+    if flags & _ENCRYPTED:
+        notes.add(Code.ENCRYPTED, entry.name, where, "encrypted")
+    elif flags & ~_KNOWN_FLAGS:
+        notes.add(Code.FLAGS, entry.name, where, f"flags {flags:#06x} are not known")
+    if entry.central.method not in _METHODS:
+        notes.add(Code.METHOD, entry.name, where, f"compression method {entry.central.method} is neither stored nor deflated")
+    _check_kind(entry, notes)
+    for header in (entry.central, entry.local):
+        wrong = unicode_path_complaint(header.extra, header.raw_name)
+        if wrong:
+            notes.add(Code.UNICODE_PATH, entry.name, header.offset, wrong)
+        try:
+            idents = [ident for ident, _ in extra_fields(header.extra)]
+        except ValueError:
+            continue
+        if len(idents) != len(set(idents)):
+            notes.add(Code.EXTRA, entry.name, header.offset, "the same extra field twice in one header")
+
+
+def _check_agreement(entry: Entry, notes: Notes) -> None:
+    central, local = entry.central, entry.local
+    for field, low, high in (
+        ("name", local.raw_name, central.raw_name),
+        ("flags", local.flags, central.flags),
+        ("method", local.method, central.method),
+    ):
+        if low != high:
+            notes.add(Code.LOCAL, entry.name, local.offset, f"{field} is {low!r} in the local header and {high!r} in the central directory")
+    described = bool(central.flags & _DESCRIPTOR_FLAG)
+    for field, mine, theirs in (("crc", local.crc, central.crc), ("stored size", local.stored, central.stored), ("size", local.size, central.size)):
+        if mine != theirs and not (described and mine == 0):
+            notes.add(Code.LOCAL, entry.name, local.offset, f"{field} is {mine} in the local header and {theirs} in the central directory")
+
+
+def _check_kind(entry: Entry, notes: Notes) -> None:
+    where, mode = entry.central.offset, entry.mode
+    kind = stat.S_IFMT(mode)
+    if kind == stat.S_IFLNK:
+        notes.add(Code.SYMLINK, entry.name, where, "a symbolic link")
+    elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        notes.add(Code.SPECIAL, entry.name, where, f"mode {mode:o} is no file or folder")
+    if mode & (stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX):
+        notes.add(Code.SET_ID, entry.name, where, f"mode {mode:o} has a set-id or sticky bit")
+    folder = kind == stat.S_IFDIR or bool(entry.external & _DOS_DIRECTORY)
+    if (folder and not entry.is_dir) or (entry.is_dir and kind == stat.S_IFREG):
+        notes.add(Code.KIND, entry.name, where, "the name and the attributes disagree on whether it is a folder")
+    if entry.is_dir and (entry.central.size or entry.central.stored > 2):  # noqa: PLR2004  # an empty deflate stream has 2 bytes
+        notes.add(Code.KIND, entry.name, where, "a folder with content")

@@ -1,0 +1,61 @@
+"""Names of members: which ones every extractor writes to the same place, and nowhere outside."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import zlib
+
+from reprove.archive.structure import UNICODE_PATH_ID, extra_fields
+
+_UTF8_FLAG = 0x0800
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\\\u0080-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+def decode(raw: bytes, flags: int) -> tuple[str, str | None]:
+    """Return the name and, when extractors would read other characters, what is wrong with its encoding."""
+    try:
+        return raw.decode("ascii"), None
+    except UnicodeDecodeError:
+        pass
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1"), "a name that is not UTF-8"
+    return text, None if flags & _UTF8_FLAG else "a name beyond ASCII without the UTF-8 flag"
+
+
+def complaint(name: str, limit: int) -> str | None:
+    """Say why a member name is not a plain relative path, or None. A trailing slash (a directory) is fine."""
+    path = name.removesuffix("/")
+    if not path:
+        return "an empty name"
+    if len(name.encode("utf-8", "replace")) > limit:
+        return f"a name longer than {limit} bytes"
+    if _CONTROL.search(name):
+        return "a backslash, control or direction character in a name"
+    if path.startswith("/") or _DRIVE.match(path):
+        return "an absolute name"
+    if any(part in ("", ".", "..") for part in path.split("/")):
+        return "an empty, dot or dot-dot part in a name"
+    return None
+
+
+def fold(name: str) -> str:
+    """What a file system that ignores case and Unicode forms makes of a name."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFKC", name.removesuffix("/")).casefold())
+
+
+def unicode_path_complaint(extra: bytes, raw_name: bytes) -> str | None:
+    """Say how the Info-ZIP Unicode path field (0x7075, APPNOTE 4.6.9) disagrees with the plain name, or None."""
+    try:
+        fields = [data for ident, data in extra_fields(extra) if ident == UNICODE_PATH_ID]
+    except ValueError as error:
+        return str(error)
+    for data in fields:
+        if len(data) < 5 or data[0] != 1:  # noqa: PLR2004  # version byte and CRC come before the name
+            return "a Unicode path field of unknown form"
+        if data[5:] != raw_name or int.from_bytes(data[1:5], "little") != zlib.crc32(raw_name):
+            return "a Unicode path field that disagrees with the name"
+    return None
