@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from itertools import accumulate
 from typing import Any
 
 import rfc8785
@@ -11,6 +13,11 @@ from reprove.core.errors import ProblemError, Slug
 
 MAX_DEPTH = 64
 MAX_SAFE_INTEGER = 2**53 - 1
+
+_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_STEP = {0x7B: 1, 0x5B: 1, 0x7D: -1, 0x5D: -1}
+_NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in _STEP)
 
 
 def canonical(value: object) -> bytes:
@@ -22,20 +29,22 @@ def parse(data: bytes | str, *, max_bytes: int, what: str = "the document") -> A
     """Read one JSON value, strictly.
 
     Refuses (``too-large`` or ``invalid-request``): more than ``max_bytes``, nesting deeper than 64, duplicate keys, NaN and infinities,
-    integers beyond 2^53-1, text that is not UTF-8, and anything after the value.
+    integers beyond 2^53-1, text that is not UTF-8 or has half a surrogate pair, and anything after the value.
     """
     raw = data.encode() if isinstance(data, str) else data
     if len(raw) > max_bytes:
         raise ProblemError(Slug.TOO_LARGE, f"{what} is larger than {max_bytes} bytes")
     _refuse_deep(raw, what)
     try:
-        return json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_int=_bounded, parse_float=_finite)
+        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_int=_bounded, parse_float=_finite)
     except UnicodeDecodeError as error:
         raise ProblemError(Slug.INVALID_REQUEST, f"{what} is not UTF-8 (byte {error.start})") from None
     except json.JSONDecodeError as error:
         raise ProblemError(Slug.INVALID_REQUEST, f"{what} is not JSON: {error.msg}", line=error.lineno, column=error.colno) from None
     except RecursionError:
         raise ProblemError(Slug.INVALID_REQUEST, f"{what} is nested deeper than {MAX_DEPTH}") from None
+    _refuse_half_characters(raw, value, what)
+    return value
 
 
 def parse_canonical(data: bytes, *, max_bytes: int, what: str = "the document") -> Any:  # noqa: ANN401  # any JSON value
@@ -47,25 +56,22 @@ def parse_canonical(data: bytes, *, max_bytes: int, what: str = "the document") 
 
 
 def _refuse_deep(raw: bytes, what: str) -> None:
-    depth = 0
-    in_string = False
-    skip = False
-    for byte in raw:
-        if skip:
-            skip = False
-        elif in_string:
-            if byte == 0x5C:
-                skip = True
-            elif byte == 0x22:
-                in_string = False
-        elif byte == 0x22:
-            in_string = True
-        elif byte in (0x7B, 0x5B):
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise ProblemError(Slug.INVALID_REQUEST, f"{what} is nested deeper than {MAX_DEPTH}")
-        elif byte in (0x7D, 0x5D):
-            depth -= 1
+    """Refuse nesting before the recursive parser sees it; brackets inside strings do not count."""
+    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
+        return
+    brackets = _STRINGS.sub(b"", raw).translate(None, _NOT_BRACKETS)
+    if max(accumulate(_STEP[byte] for byte in brackets), default=0) > MAX_DEPTH:
+        raise ProblemError(Slug.INVALID_REQUEST, f"{what} is nested deeper than {MAX_DEPTH}")
+
+
+def _refuse_half_characters(raw: bytes, value: object, what: str) -> None:
+    """Refuse escapes of half a surrogate pair: Python reads them, no UTF-8 can carry them on."""
+    if _SURROGATE.search(raw) is None:
+        return
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ProblemError(Slug.INVALID_REQUEST, f"{what} has half a surrogate pair") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
