@@ -1,0 +1,5 @@
+"""``python -m service.quickstart``."""
+
+from service.quickstart.main import run
+
+run()
