@@ -100,7 +100,7 @@ def encode_bundle(entries: Iterable[bytes]) -> bytes:
 
 def decode_bundle(data: bytes, width: int | None = None) -> tuple[bytes, ...]:
     """Split a bundle; with ``width``, exactly that many entries must be inside. Anything left over or cut short is a ProblemError."""
-    entries = []
+    entries: list[bytes] = []
     at = 0
     while at < len(data):
         if at + 2 > len(data) or len(entries) == TILE_WIDTH:
