@@ -192,6 +192,7 @@ class Stream:
         self.url = url
         self.content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         self.finished = False
+        self.size = 0
         self._response = response
         self._max = max_bytes
         # Asked for identity; a compressed answer is either a fault or a bomb, and its digest would not be the file's.
@@ -204,15 +205,14 @@ class Stream:
             raise FetchError(FetchKind.TOO_LARGE, f"{self._length} bytes, the limit is {max_bytes}")
 
     def __iter__(self) -> Iterator[bytes]:
-        size = 0
         with _faults():
             while chunk := self._response.read1(CHUNK):
-                size += len(chunk)
-                if size > self._max:
+                self.size += len(chunk)
+                if self.size > self._max:
                     raise FetchError(FetchKind.TOO_LARGE, f"more than {self._max} bytes")
                 yield chunk
-        if self._length is not None and size != self._length:
-            raise FetchError(FetchKind.TRUNCATED, f"{size} of {self._length} bytes")
+        if self._length is not None and self.size != self._length:
+            raise FetchError(FetchKind.TRUNCATED, f"{self.size} of {self._length} bytes")
         self.finished = True
 
 

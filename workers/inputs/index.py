@@ -33,6 +33,7 @@ MAX_PAGE_BYTES = 48 * 1024**2
 MAX_FILES = 200_000
 PAGE_SECONDS = 30.0
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)\Z")
+_PROJECT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,127}[a-z0-9])?\Z")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,254}\Z")
 
 
@@ -123,6 +124,8 @@ class PypiIndex:
     def project(self, name: str, *, now: datetime | None = None, timeout: float = PAGE_SECONDS) -> Page | None:
         """Return the project's page, None when the index has no such project (404, 410). Raises FetchError for everything else."""
         project = canonicalize_name(name)
+        if not _PROJECT.match(project):
+            return None
         try:
             answer = self._client.get(self.page_url(project), max_bytes=MAX_PAGE_BYTES, timeout=timeout, headers={"Accept": MEDIA_TYPE})
         except FetchError as error:
