@@ -1,0 +1,48 @@
+"""How gunicorn serves the public API: one process of ``api_threads`` threads, drained within ten seconds.
+
+One process, because the long-poll limits (half of the threads, four per principal) are counted in it; threads wait on SQLite and its fsync
+outside the interpreter lock, so a second process would add little on the two cores that one machine gives us.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reprove import logs
+from reprove import settings as settings_module
+from reprove.crashpoints import check_environment
+
+if TYPE_CHECKING:
+    from gunicorn.arbiter import Arbiter
+    from gunicorn.workers.base import Worker
+
+_settings = settings_module.load()
+
+bind = [f"{_settings.host}:{_settings.port}"]
+worker_class = "gthread"
+workers = 1
+threads = _settings.api_threads
+worker_connections = 1000
+keepalive = 15
+timeout = 60
+graceful_timeout = 8
+limit_request_line = 8190
+limit_request_fields = 64
+limit_request_field_size = 8190
+preload_app = False
+forwarded_allow_ips = ""
+worker_tmp_dir = "/dev/shm"  # noqa: S108  # gunicorn's own heartbeat file, which must not wait for a disk
+accesslog = None
+errorlog = "-"
+loglevel = "warning"
+control_socket_disable = True
+
+
+def on_starting(server: Arbiter) -> None:  # noqa: ARG001  # gunicorn's hook
+    """Refuse a misspelt crash point before anything listens."""
+    check_environment()
+
+
+def post_fork(server: Arbiter, worker: Worker) -> None:  # noqa: ARG001  # gunicorn's hook
+    """Log as JSON from the first line on."""
+    logs.configure("api", _settings.log_level)
