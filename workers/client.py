@@ -234,6 +234,7 @@ class WorkerClient:
                 yield response
             finally:
                 if not response.isclosed() or response.will_close:
+                    response.close()
                     self._drop()
 
     def _connection(self) -> http.client.HTTPConnection:
@@ -243,6 +244,10 @@ class WorkerClient:
             connection = make(self._host, self._port, timeout=self._timeout)
             self._local.connection = connection
         return connection
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        self._drop()
 
     def _drop(self) -> None:
         connection = getattr(self._local, "connection", None)

@@ -38,7 +38,7 @@ class Heartbeat:
         self._wake = threading.Event()
         self._stop = False
         self._lost: str | None = None
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Heartbeat:
         self._thread.start()
@@ -96,6 +96,12 @@ class Heartbeat:
         """Say what the attempt waits for (``environment``, ``engine``), or None that it goes on."""
         self._waiting = None if reason is None else {"reason": reason, "detail": detail[:MAX_DETAIL]}
         self._wake.set()
+
+    def _work(self) -> None:
+        try:
+            self._run()
+        finally:
+            self._client.close()
 
     def _run(self) -> None:
         alive = time.monotonic()

@@ -112,10 +112,10 @@ class EgressClient:
             yield stream
             whole = stream.finished
         finally:
+            response.close()
             if whole and not response.will_close:
                 self._keep(endpoint, connection)
             else:
-                response.close()
                 connection.close()
 
     def _admit(self, url: str) -> tuple[Endpoint, str]:

@@ -199,6 +199,8 @@ def test_an_announced_size_above_the_limit_is_refused_before_it_is_read(sim):
 def test_connections_are_kept_and_a_closed_one_is_opened_again(sim):
     client = EgressClient(sim.allow)
     assert client.get(f"{sim.url}demo/", max_bytes=1 << 20, timeout=5).body
+    assert client.get(f"{sim.url}demo/", max_bytes=1 << 20, timeout=5).body
+    assert len(sim.asked) == 2
     kept = client._kept(next(iter(client._idle)))
     assert kept is not None
     kept.sock.raw.shutdown(socket.SHUT_RDWR)
