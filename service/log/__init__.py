@@ -1,0 +1,1 @@
+"""The transparency log's write side: sequencer, its database and files, the witness, and the checker (DESIGN sections 4, 7, 9)."""
