@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 
 from reprove.core.digests import sha256
 from reprove.core.errors import ProblemError, Slug
-from service.records import audit, ids, principals, tokens
+from service.records import audit, ids, principals, times, tokens
+from service.records.database import Database
 from service.records.ids import TokenId
 from service.records.principals import Principal, Role
 
@@ -38,7 +39,17 @@ def is_token(text: str) -> bool:
     return _SHAPE.match(text) is not None
 
 
-def create(
+def create(db: Database, *, name: str, kind: str, roles: Iterable[str], days: float, prefixes: Iterable[str] = ()) -> str:
+    """Make a durable token by the operator at the machine, and return it: the only time that it is seen. See :func:`issue`."""
+    try:
+        wanted = [Role(role) for role in roles]
+    except ValueError as error:
+        raise ProblemError(Slug.INVALID_REQUEST, f"{error}: a role is one of {', '.join(Role)}") from None
+    with db.write() as conn:
+        return issue(conn, subject=name, kind=kind, roles=wanted, lifetime=timedelta(days=days), prefixes=prefixes, now=times.now()).secret
+
+
+def issue(
     conn: Connection,
     *,
     subject: str,

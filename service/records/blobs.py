@@ -11,14 +11,21 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert
 
+from reprove.core.errors import ProblemError, Slug
+from service.records.blobstore import BlobStore
 from service.records.schema import blob, blob_ref
 
 UNREFERENCED_FOR = timedelta(hours=24)
 _CHUNK = 500
 
 
-def add(conn: Connection, sha256: str, size: int, holder: str, now: datetime) -> None:
-    """Record a stored blob and that ``holder`` refers to it. The bytes must be durable before."""
+def add(conn: Connection, store: BlobStore, sha256: str, size: int, holder: str, now: datetime) -> None:
+    """Record a stored blob and that ``holder`` refers to it. The bytes must be durable before.
+
+    Raises ``unavailable`` when the bytes expired between their put and this transaction: put them again.
+    """
+    if not store.has(sha256):
+        raise ProblemError(Slug.UNAVAILABLE, f"blob sha256:{sha256} expired while it was put: put it again")
     conn.execute(insert(blob).values(sha256=sha256, size=size, created=now).on_conflict_do_nothing())
     refer(conn, [sha256], holder)
 
@@ -57,6 +64,16 @@ def expired(conn: Connection, now: datetime, limit: int = 200) -> list[str]:
     return list(conn.execute(query).scalars())
 
 
-def forget(conn: Connection, sha256: str) -> None:
-    """Drop the row; the caller removes the bytes inside the same transaction, so that nobody can refer to it in between."""
+def forget(conn: Connection, store: BlobStore, sha256: str) -> None:
+    """Drop the row and the bytes in the caller's transaction, so that nobody can refer to it in between.
+
+    A crash before the commit leaves a row without bytes: ``present`` does not count it, and a put heals it.
+    """
     conn.execute(blob.delete().where(blob.c.sha256 == sha256))
+    store.remove(sha256)
+
+
+def orphans(conn: Connection, store: BlobStore, prefix: str, older_than: float) -> list[str]:
+    """Files of one folder of the store (``prefix``: two hex digits) that no row knows, last written before ``older_than`` (Unix time)."""
+    files = {name for name, written in store.names(prefix) if written < older_than}
+    return [digest for digest in missing(conn, files) if digest in files]

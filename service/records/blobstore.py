@@ -90,6 +90,14 @@ class BlobStore:
         """Remove a blob that nothing refers to; a missing one is fine."""
         self.path(sha256).unlink(missing_ok=True)
 
+    def names(self, prefix: str) -> list[tuple[str, float]]:
+        """The blobs whose digest starts with two hex digits, each with the Unix time at which it was written."""
+        folder = self.root / "sha256" / prefix
+        if not folder.is_dir():
+            return []
+        with os.scandir(folder) as found:
+            return [(each.name, each.stat().st_mtime) for each in found]
+
     def sweep(self, *, older_than: float = STALE_SECONDS) -> int:
         """Remove temporary files that crashes left; returns how many."""
         removed = 0

@@ -10,14 +10,14 @@ from sqlalchemy import Connection, func, select
 from service.records.schema import listing
 
 
-def record(conn: Connection, rebuild_id: str, purl: str, files: Sequence[tuple[str, str]], now: datetime) -> None:
+def record(conn: Connection, rebuild_id: str, purl: str, files: Sequence[tuple[str, str | None]], now: datetime) -> None:
     """Record what one look saw: ``(name, sha256)`` of each file of the release ``purl`` (without file_name)."""
     rows = [{"rebuild_id": rebuild_id, "purl": purl, "name": name, "sha256": digest, "recorded": now} for name, digest in dict(files).items()]
     if rows:
         conn.execute(listing.insert(), rows)
 
 
-def last(conn: Connection, purl: str) -> list[tuple[str, str]]:
+def last(conn: Connection, purl: str) -> list[tuple[str, str | None]]:
     """The files of the last recorded listing of a release, by name; empty when nobody has looked."""
     newest = select(listing.c.rebuild_id).where(listing.c.purl == purl).order_by(listing.c.recorded.desc(), listing.c.rebuild_id.desc()).limit(1)
     query = select(listing.c.name, listing.c.sha256).where(listing.c.rebuild_id == newest.scalar_subquery(), listing.c.purl == purl)

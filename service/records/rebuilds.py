@@ -51,6 +51,7 @@ class RebuildRow:
     findings: list[Any] | None
     original_sha256: str | None
     original_file: str | None
+    original_purl: str | None
     original_size: int | None
     rebuilt_sha256: str | None
     rebuilt_size: int | None
@@ -158,7 +159,7 @@ def as_json(conn: Connection, row: RebuildRow) -> dict[str, Any]:
     _put(body, "phase", row.phase)
     _put(body, "waiting", row.waiting)
     _put(body, "purl", row.purl)
-    _put(body, "original", _present(sha256=row.original_sha256, file=row.original_file, size=row.original_size, purl=row.purl if row.original_sha256 else None))
+    _put(body, "original", _present(sha256=row.original_sha256, file=row.original_file, size=row.original_size, purl=row.original_purl))
     if row.state in (RebuildState.DONE, RebuildState.REJECTED):
         _put(body, "cause", _present(**{"class": row.cause_class, "detail": row.cause_detail}))
     if row.state is RebuildState.DONE:

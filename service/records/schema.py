@@ -92,6 +92,7 @@ rebuild = _table(
     Column("findings", Json),
     Column("original_sha256", Text),
     Column("original_file", Text),
+    Column("original_purl", Text),  # with its file name, as resolved
     Column("original_size", Integer),
     Column("rebuilt_sha256", Text),
     Column("rebuilt_size", Integer),
@@ -316,7 +317,7 @@ listing = _table(
     Column("rebuild_id", Text, _fk("rebuild.id"), nullable=False),
     Column("purl", Text, nullable=False),  # without file_name
     Column("name", Text, nullable=False),
-    Column("sha256", Text, nullable=False),
+    Column("sha256", Text),  # null where the index gives none
     Column("recorded", Instant, nullable=False),
     PrimaryKeyConstraint("rebuild_id", "name"),
     Index("ix_listing_purl", "purl", "recorded"),
