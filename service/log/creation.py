@@ -18,17 +18,24 @@ from service.setup.folders import hand_over
 
 
 def log_origin(settings: Settings, signer: Signer) -> str:
-    """The log's name: the setting ``origin``, else 16 hex of its key's hash under ``reprove.invalid`` (DESIGN section 7)."""
+    """Name the log: the setting ``origin``, else 16 hex of its key's hash under ``reprove.invalid`` (DESIGN section 7)."""
     return settings.origin or f"{signer.public_key.fingerprint[:16]}.reprove.invalid"
 
 
-def witness_name(signer: Signer) -> str:
-    """The local witness's name, made of its key."""
-    return f"{signer.public_key.fingerprint[:16]}.witness.reprove.invalid"
+def witness_name(settings: Settings, signer: Signer) -> str:
+    """Find the name of this machine's witness: as the setting ``witnesses`` has its key, else made of the log's."""
+    for text in settings.witnesses:
+        vkey = notes.parse_vkey(text.partition(" ")[0])
+        if vkey.key == signer.public_key:
+            return vkey.name
+    return f"witness.{settings.origin or signer.public_key.fingerprint[:16] + '.reprove.invalid'}"
 
 
 def create_log(settings: Settings) -> str:
-    """Make ``log.db`` and the folder ``log/`` for a new, empty log; returns its verifier key. StateError when there is one already."""
+    """Make ``log.db`` and the folder ``log/`` for a new, empty log; returns its verifier key.
+
+    One that exists with this key and was never used is left as it is (an interrupted ``init``); any other is a StateError.
+    """
     signer = _ed25519(settings.log_key, "log_key")
     origin = log_origin(settings, signer)
     vkey = notes.format_vkey(origin, signer.public_key)
@@ -36,24 +43,34 @@ def create_log(settings: Settings) -> str:
     folder = settings.home / "log"
     folder.mkdir(mode=0o755, exist_ok=True)
     folder.chmod(0o755)
-    if (folder / "checkpoint").exists():
-        raise StateError(f"{folder} holds a published log already")
+    if (folder / "checkpoint").exists() and not path.exists():
+        raise StateError(f"{folder} holds a published log, but its log.db is gone; restore it, a new one would fork the log")
     head = sign_head(origin, 0, merkle.EMPTY_ROOT, signer)
-    store.create(path, meta={"origin": origin, "vkey": vkey}, head=head)
+    if path.exists():
+        store.require_unused(path, vkey)
+    else:
+        store.create(path, meta={"origin": origin, "vkey": vkey}, head=head)
     hand_over(path.resolve(), "sequencer", settings)
     hand_over(folder, "sequencer", settings)
     return vkey
 
 
 def create_witness(settings: Settings, logs: Sequence[str] = ()) -> str:
-    """Make ``witness.db`` for a witness that cosigns ``logs`` (verifier keys; default: the log of this state folder); returns its verifier key."""
+    """Make ``witness.db`` for a witness that cosigns ``logs`` (verifier keys; default: the log of this state folder); returns its verifier key.
+
+    One that exists with this key and was never used is left as it is; any other is a StateError.
+    """
     signer = _ed25519(settings.witness_key, "witness_key")
-    name = witness_name(signer)
+    name = witness_name(settings, signer)
+    vkey = notes.format_vkey(name, signer.public_key, notes.COSIGNATURE)
     trusted = [notes.parse_vkey(text) for text in logs] or [_own_log(settings)]
     path = settings.home / "witness.db"
-    witness_state.create(path, name, trusted)
+    if path.exists():
+        witness_state.require_unused(path, vkey)
+    else:
+        witness_state.create(path, vkey, trusted)
     hand_over(path.resolve(), "witness", settings)
-    return notes.format_vkey(name, signer.public_key, notes.COSIGNATURE)
+    return vkey
 
 
 def _own_log(settings: Settings) -> VKey:

@@ -206,6 +206,18 @@ def create(path: Path, *, meta: dict[str, str], head: Head) -> None:
     os.close(folder)
 
 
+def require_unused(path: Path, vkey: str) -> None:
+    """Accept an existing ``log.db`` only when it is of this key and nothing was ever logged in it; StateError else."""
+    connection = _connect(Path(os.path.realpath(path)))
+    try:
+        (found,) = connection.execute("SELECT value FROM meta WHERE key = 'vkey'").fetchone()
+        (used,) = connection.execute("SELECT count(*) FROM checkpoint WHERE size > 0 OR first IS NOT NULL").fetchone()
+    finally:
+        connection.close()
+    if found != vkey or used:
+        raise StateError(f"there is a log at {path} already: {found}")
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
     connection.execute("PRAGMA journal_mode = WAL")

@@ -59,7 +59,7 @@ class Witness:
         self._state = state
         self._signer = signer
         self._clock = clock
-        self._name = state.meta("name") or ""
+        self._name = notes.parse_vkey(state.meta("vkey") or "").name
         self._by_hash = {sha256(origin.encode()).hexdigest(): origin for origin in state.origins()}
 
     def add_checkpoint(self, body: bytes) -> Reply:
@@ -87,7 +87,7 @@ class Witness:
         return Reply(200, seen.note.encode())
 
     def _decide(self, seen: Seen, request: Request) -> Seen:
-        """Runs inside the transaction that replaces ``seen``."""
+        """Check and cosign, inside the transaction that replaces ``seen``."""
         checkpoint = request.checkpoint
         if request.old != seen.size:
             raise _RefusalError(Reply(409, f"{seen.size}\n".encode(), SIZE_TYPE))

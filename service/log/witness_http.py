@@ -15,10 +15,10 @@ import structlog
 
 from reprove import crashpoints, logs
 from reprove import settings as settings_module
+from reprove.core import notes
 from reprove.core.errors import ReproveError
 from reprove.settings import Settings
 from reprove.signers import open_signer
-from service.log.creation import witness_name
 from service.log.errors import FatalError, StateError
 from service.log.witness import MAX_BODY, Reply, Witness
 from service.log.witness_state import WitnessState
@@ -106,8 +106,9 @@ def open_server(settings: Settings) -> WitnessServer:
     """Open key, state and port; StateError or OwnError says in one line what is missing."""
     signer = open_signer(settings.witness_key)
     state = WitnessState(settings.home / "witness.db")
-    if state.meta("name") != witness_name(signer):
-        raise StateError(f"{settings.home / 'witness.db'} belongs to witness {state.meta('name')}, the key is of {witness_name(signer)}")
+    vkey = notes.parse_vkey(state.meta("vkey") or "")
+    if vkey.key != signer.public_key:
+        raise StateError(f"{settings.home / 'witness.db'} is of witness {vkey}, the setting witness_key names another key")
     try:
         return WitnessServer(("127.0.0.1", settings.witness_api_port), Witness(state, signer))
     except OSError as error:

@@ -47,7 +47,7 @@ class WitnessState:
         self._connection.close()
 
     def meta(self, key: str) -> str | None:
-        """Return a fact fixed when the witness was made (``name``, ``schema``)."""
+        """Return a fact fixed when the witness was made (``vkey``, ``schema``)."""
         with self._lock:
             row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return None if row is None else str(row[0])
@@ -92,8 +92,20 @@ class WitnessState:
         return None if row is None else Seen(notes.parse_vkey(row[0]), row[1], row[2], row[3])
 
 
-def create(path: Path, name: str, logs: Iterable[VKey]) -> None:
-    """Make a new ``witness.db``, never over an existing one (StateError)."""
+def require_unused(path: Path, vkey: str) -> None:
+    """Accept an existing ``witness.db`` only when it is of this key and has cosigned nothing; StateError else."""
+    connection = _connect(Path(os.path.realpath(path)))
+    try:
+        (found,) = connection.execute("SELECT value FROM meta WHERE key = 'vkey'").fetchone()
+        (used,) = connection.execute("SELECT count(*) FROM log WHERE note IS NOT NULL").fetchone()
+    finally:
+        connection.close()
+    if found != vkey or used:
+        raise StateError(f"there is a witness at {path} already: {found}")
+
+
+def create(path: Path, vkey: str, logs: Iterable[VKey]) -> None:
+    """Make a new ``witness.db`` for the witness ``vkey``, never over an existing one (StateError)."""
     real = Path(os.path.realpath(path))
     if real.exists():
         raise StateError(f"there is a witness at {path} already")
@@ -101,7 +113,7 @@ def create(path: Path, name: str, logs: Iterable[VKey]) -> None:
     temporary.unlink(missing_ok=True)
     connection = _connect(temporary)
     connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA}")
-    connection.executemany("INSERT INTO meta (key, value) VALUES (?, ?)", [("schema", SCHEMA_VERSION), ("name", name)])
+    connection.executemany("INSERT INTO meta (key, value) VALUES (?, ?)", [("schema", SCHEMA_VERSION), ("vkey", vkey)])
     rows = [(vkey.name, str(vkey), 0, merkle.EMPTY_ROOT, None) for vkey in logs]
     connection.executemany("INSERT INTO log (origin, vkey, size, root, note) VALUES (?, ?, ?, ?, ?)", rows)
     connection.execute("COMMIT")
