@@ -1,7 +1,7 @@
 """``reprove init``: everything that an instance needs to exist before a process may start.
 
 Each part is made once and never over an existing one, in an order in which a crash leaves a folder that a second run completes:
-the ``instance`` file is written last, and processes refuse a home without it.
+``config.toml`` gets its name last, and nothing starts without it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from reprove.settings import Settings
 from service.accounts import account_of
 from service.access import tokens
 from service.log import create_log, create_witness
-from service.records import database
+from service.records.database import open_database
+from service.records.prepare import prepare_database
 from service.setup.defaults import DEFAULT_BINDINGS, DEFAULT_POLICY
 from service.setup.folders import hand_over, make_folders, write_private, write_public
 from service.setup.redis import write_redis
 
+_DRAFT = "config.toml.new"
 WORKER_TOKEN_DAYS = 365
 CLIENT_TOKEN_DAYS = 365
 
@@ -62,7 +64,7 @@ class Choices:
 
 def exists(home: Path) -> bool:
     """Say whether ``home`` holds a finished instance."""
-    return (home / "instance").exists()
+    return (home / "config.toml").exists() and (home / "instance").exists()
 
 
 def create(settings: Settings, choices: Choices) -> Created:
@@ -70,7 +72,7 @@ def create(settings: Settings, choices: Choices) -> Created:
     if exists(settings.home):
         raise OwnError(f"{settings.home} already holds instance {(settings.home / 'instance').read_text().strip()}; nothing was changed")
     make_folders(settings)
-    instance = _reserved_id(settings)
+    instance = _instance_id(settings)
     _make_keys(settings)
     log_key = signers.open_signer(f"file:{settings.home}/secrets/log.key").public_key
     origin = choices.origin or settings.origin or f"{log_key.fingerprint[:16]}.reprove.invalid"
@@ -83,18 +85,18 @@ def create(settings: Settings, choices: Choices) -> Created:
     write_public(final.home / "policies" / "default.yaml", DEFAULT_POLICY.encode())
     write_public(final.home / "policies" / "bindings.yaml", DEFAULT_BINDINGS.encode())
     write_redis(final)
-    operator_token = _make_databases(final, instance)
-    # a crash before this line leaves an unfinished folder: the next init completes it with the same keys
-    write_public(final.home / "instance", f"{instance}\n".encode())
+    operator_token = _make_databases(final)
+    # a crash before this line leaves an unfinished folder: the next init completes it with the same id and keys
+    (settings.home / _DRAFT).rename(settings.home / "config.toml")
     return Created(instance, origin, operator_token, choices.index_url, choices.fetch_allow)
 
 
-def _reserved_id(settings: Settings) -> str:
-    """The instance id, fixed on the first try so that a completed second try names containers alike."""
-    reserved = settings.home / "run" / "instance.new"
-    if not reserved.exists():
-        write_public(reserved, secrets.token_hex(8).encode())
-    return reserved.read_text().strip()
+def _instance_id(settings: Settings) -> str:
+    """The instance's id, kept from a first try that was interrupted."""
+    path = settings.home / "instance"
+    if not path.exists():
+        write_public(path, f"{secrets.token_hex(8)}\n".encode())
+    return path.read_text().strip()
 
 
 def _make_keys(settings: Settings) -> None:
@@ -132,8 +134,8 @@ def _write_configuration(settings: Settings, choices: Choices, *, origin: str, o
     values |= dict(choices.extra)
     lines = ["# Written by `reprove init`; every setting is explained in docs/settings.md. The environment (REPROVE_…) wins over this file."]
     lines += [f"{key} = {_toml(value)}" for key, value in values.items()]
-    write_public(settings.home / "config.toml", ("\n".join(lines) + "\n").encode())
-    return settings_module.load({"REPROVE_HOME": str(settings.home)})
+    write_public(settings.home / _DRAFT, ("\n".join(lines) + "\n").encode())
+    return settings_module.load({"REPROVE_HOME": str(settings.home), "REPROVE_CONFIG": str(settings.home / _DRAFT)})
 
 
 def _toml(value: object) -> str:
@@ -178,14 +180,15 @@ def _write_trust(settings: Settings, *, log_vkey: str, witness_vkey: str) -> Non
     write_public(settings.home / "enrolled.json", canonical(enrolled))
 
 
-def _make_databases(settings: Settings, instance: str) -> str | None:
+def _make_databases(settings: Settings) -> str | None:
     """Databases, then tokens: a token exists once it is in the database, so a file without its row is written again."""
     create_log(settings)
     create_witness(settings)
     for name, process in (("sequencer", "sequencer"), ("witness", "witness"), ("log", "sequencer")):
         for path in (settings.home / name, *(settings.home / name).rglob("*")):
             hand_over(path, process, settings)
-    records = database.create_database(settings, instance)
+    prepare_database(settings)
+    records = open_database(settings)
     names = {**{f"worker-{number + 1}": ("work",) for number in range(settings.workers)}, "resolver": ("resolve",)}
     for name, roles in names.items():
         path = settings.home / "secrets" / f"{name}.token"

@@ -40,7 +40,7 @@ def write_redis(settings: Settings) -> None:
         file = settings.home / "secrets" / f"redis-{role}.password"
         write_private(file, secrets.token_urlsafe(32), process, settings)
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        rows.append(f"user {role} on #{digest} ~rq:* &* +@all -@admin -@dangerous +info +client|setname +client|setinfo +client|id +client|list")
+        rows.append(f"user {role} on #{digest} ~rq:* &rq:* +@all -@admin -@dangerous +info +client|setname +client|id +client|list")
     acl = folder / "users.acl"
     acl.write_text("\n".join(rows) + "\n")
     acl.chmod(0o400)
