@@ -26,7 +26,8 @@ REBUILD_TRANSITIONS: dict[RebuildState, frozenset[RebuildState]] = {
     RebuildState.QUEUED: frozenset({RebuildState.RUNNING, RebuildState.ATTESTING, RebuildState.REJECTED, RebuildState.CANCELLED}),
     # running -> queued: the attempt was lost or released, the next one waits for a worker
     RebuildState.RUNNING: frozenset({RebuildState.QUEUED, RebuildState.ATTESTING, RebuildState.CANCELLED}),
-    RebuildState.ATTESTING: frozenset({RebuildState.DONE}),
+    # attesting -> rejected: no enrolled resolver has signed what the original is, so no statement can be made
+    RebuildState.ATTESTING: frozenset({RebuildState.DONE, RebuildState.REJECTED}),
     RebuildState.DONE: frozenset(),
     RebuildState.REJECTED: frozenset(),
     RebuildState.CANCELLED: frozenset(),
