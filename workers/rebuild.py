@@ -77,7 +77,7 @@ def run(context: WorkerContext) -> None:
     cancel = threading.Event()
     context.heartbeat.on_lost(cancel.set)
     with (
-        Workspace(context.settings.home / "work", claim.attempt) as space,
+        Workspace(context.settings.home / "work" / context.engine.worker, claim.attempt) as space,
         BuildLog(space.path / "build.log", context.client, claim.lease, limit=claim.limits["log"]) as log,
     ):
         attempt = Attempt(context, context.engine, resolution, space, log, cancel, datetime.now(UTC))

@@ -37,8 +37,12 @@ FOLDERS = (
     Folder("log", 0o755, "sequencer"),
     Folder("witness", 0o700, "witness"),
     Folder("redis", 0o700, "redis"),
-    Folder("inputs", 0o755, "proxy"),
+    # a store has one writer; a worker reads the proxy's
+    Folder("inputs"),
+    Folder("inputs/proxy", 0o755, "proxy"),
+    Folder("inputs/resolver", 0o755, "resolver"),
     Folder("environments"),
+    Folder("work", 0o711),
 )
 
 LINKS = {"records.db": "records/records.db", "log.db": "sequencer/log.db", "witness.db": "witness/witness.db"}
