@@ -1,0 +1,1 @@
+"""What workers may call: claim, heartbeat, log, blobs, resolution, report. Its own listener and process, roles ``work`` and ``resolve`` only."""
