@@ -322,7 +322,9 @@ def ask_requirements(python, env, spec, tree, work, recipe):
     installed = {normal(path.name.split("-")[0]) for path in (work / "env").glob("lib/python*/site-packages/*.dist-info")}
     needs = []
     for item in answer.get("value") or []:
-        if isinstance(item, str) and normal(item) not in installed | listed and item not in needs:
+        if not isinstance(item, str) or re.search(r"\bextra\s*==", item.partition(";")[2]):
+            continue  # flit lists the project's own extras; none of them is on in a build (PEP 508)
+        if normal(item) not in installed | listed and item not in needs:
             needs.append(item[:500])
     return needs[:50]
 
