@@ -37,7 +37,9 @@ class Heartbeat:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stop = False
+        self._over = threading.Event()
         self._lost: str | None = None
+        self._draining = False
         self._thread = threading.Thread(target=self._work, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Heartbeat:
@@ -54,10 +56,25 @@ class Heartbeat:
         """Whether the lease is gone."""
         return self._lost is not None
 
+    @property
+    def draining(self) -> bool:
+        """Whether the process was told to stop, so that the lease is still ours to give back."""
+        return self._draining
+
+    def drain(self) -> None:
+        """Stop the attempt as if the lease were lost, since the process was told to end. Safe in a signal handler."""
+        self._draining = True
+        threading.Thread(target=self._lose, args=("the worker is shutting down",), daemon=True).start()
+
     def check(self) -> None:
         """Raise LeaseLostError when the lease is gone; called between steps."""
         if self._lost is not None:
             raise LeaseLostError(self._lost)
+
+    def pause(self, seconds: float) -> None:
+        """Sleep; raises LeaseLostError as soon as the lease is gone."""
+        self._over.wait(seconds)
+        self.check()
 
     def on_lost(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call ``callback`` when the lease is lost (at once when it is); returns a function that takes it back."""
@@ -94,8 +111,10 @@ class Heartbeat:
 
     def waiting(self, reason: str | None, detail: str = "") -> None:
         """Say what the attempt waits for (``environment``, ``engine``), or None that it goes on."""
-        self._waiting = None if reason is None else {"reason": reason, "detail": detail[:MAX_DETAIL]}
-        self._wake.set()
+        now = None if reason is None else {"reason": reason, "detail": detail[:MAX_DETAIL]}
+        if now != self._waiting:
+            self._waiting = now
+            self._wake.set()
 
     def _work(self) -> None:
         try:
@@ -141,7 +160,10 @@ class Heartbeat:
 
     def _lose(self, reason: str) -> None:
         with self._lock:
+            if self._lost is not None:
+                return
             self._lost = reason
+            self._over.set()
             callbacks = list(self._on_lost)
         _log.warning("lease lost", reason=reason)
         for callback in callbacks:
