@@ -15,10 +15,10 @@ from reprove.core.dsse import Envelope
 from reprove.core.evidence import Evidence, LoggedEnvelope, build_evidence
 from reprove.core.notes import COSIGNATURE, ED25519, VKey
 from reprove.core.outcomes import Level, Origin, Outcome
-from reprove.core.statements import comparison, decision, report, resolution
-from reprove.core.statements.codec import Timestamp
+from reprove.core.statements import comparison, decision, provenance, report, resolution
+from reprove.core.statements.codec import Hex4, Timestamp
 from reprove.core.statements.common import Statement
-from reprove.core.statements.parts import Blob, Cause, Deployment, EnvironmentRef, IndexRef, RecipeRef, Sized
+from reprove.core.statements.parts import Blob, Cause, Deployment, EnvironmentRef, IndexRef, Sized, SourceRef, Stamp
 from reprove.core.trust import Operator, TrustedKey, TrustedLog, TrustFile
 from reprove.signers import FileSigner, sign_statement
 
@@ -113,12 +113,11 @@ class World:
         context = self.context(**options)
         resolved = sign_statement(self.key("resolver"), resolution.build(context.resolution).encode())
         context = dataclasses.replace(context, resolution_id=resolved.id)
-        assert context.report is not None
+        if context.report is None:
+            return list(self.add(comparison.build_comparison(context), filler=filler)), resolved, resolved
         reported = sign_statement(self.key("worker"), report.build(NAME, dataclasses.replace(context.report, resolution=resolved.id)).encode())
         context = dataclasses.replace(context, report_id=reported.id)
-        from reprove.core.statements.provenance import build_provenance
-
-        made = build_provenance(context)
+        made = provenance.build_provenance(context)
         names = sign_statement(self.key("attester"), made.encode()).id if made else None
         compared = comparison.build_comparison(context, provenance=names)
         entries = self.add(*([made] if made else []), compared, filler=filler)
@@ -144,10 +143,12 @@ class World:
         )
         return decision.build(value, {row.sha256: NAME})
 
-    def context(self, *, outcome: Outcome = Outcome.REPRODUCED, recipe: bytes = b"recipe", rebuilt: bytes = FILE) -> comparison.AttestationContext:
+    def context(self, *, outcome: Outcome = Outcome.REPRODUCED, recipe: bytes = b"recipe", stamped: bool = False, attempted: bool = True) -> comparison.AttestationContext:
         """What the attester knows; anything but ``reproduced`` is a ``differs`` of other bytes."""
         good = outcome is Outcome.REPRODUCED
-        made = rebuilt if good else b"other bytes"
+        made = FILE if good and not stamped else b"other bytes"
+        level = (Level.TIMES_STAMPED if stamped else Level.BITWISE) if good else None
+        stamps = (Stamp("demo/x.py", 10, Hex4("00000000"), Hex4("00000001")),) if stamped else None
         page, source = Blob(sha256(b"page")), resolution.ResolvedSource(
             kind="sdist", name="demo-1.0.tar.gz", uri="https://files.example/demo-1.0.tar.gz", sha256=sha256(b"source"), size=6
         )
@@ -157,26 +158,22 @@ class World:
         resolved = resolution.Resolution(
             rebuild="rb-1", lease=sha256(b"lease"), request=Blob(sha256(b"request")), purl=PURL,
             original=resolution.ResolvedOriginal(name=NAME, sha256=sha256(FILE), size=len(FILE)),
-            source=source, index=index, resolver=Blob(self.key("resolver").public_key.fingerprint),
+            source=source if attempted else None, outcome=None if attempted else Outcome.NOT_ATTEMPTABLE,
+            cause=None if attempted else Cause("no-sdist", "no sdist"), index=index, resolver=Blob(self.key("resolver").public_key.fingerprint),
         )  # fmt: skip
         reported = report.Report(
             rebuild="rb-1", attempt="at-1", lease=sha256(b"lease 2"), request=Blob(sha256(b"request")), resolution=sha256(b"none"),  # type: ignore[arg-type]
-            outcome=outcome, level=Level.BITWISE if good else None, cause=None if good else Cause("payload", "demo/x.py differs"),
+            outcome=outcome, level=level, stamps=stamps, cause=None if good else Cause("payload", "demo/x.py differs"),
             original=Sized(sha256(FILE), len(FILE)), rebuilt=report.RebuiltFile(NAME, sha256(made), len(made)),
-            recipe=report.ReportRecipe(sha256(recipe), Origin.INFERRED), source=None if source is None else _source(source), index=index,
+            recipe=report.ReportRecipe(sha256(recipe), Origin.INFERRED), source=_source(source), index=index,
             environment=EnvironmentRef(Blob(sha256(b"lock")), "bookworm-python"), arch="amd64", sandbox={}, timings={}, started=when, finished=when,
             worker=worker, deployment=Deployment.SINGLE_HOST,
         )  # fmt: skip
         return comparison.AttestationContext(
             resolution=resolved, resolution_id=sha256(b"none"), operator=self.operator, deployment=Deployment.SINGLE_HOST,  # type: ignore[arg-type]
-            report=reported, worker=worker.sha256,
+            report=reported if attempted else None, worker=worker.sha256 if attempted else None,
         )  # fmt: skip
 
 
-def _source(source: resolution.ResolvedSource) -> Any:
-    from reprove.core.statements.parts import SourceRef
-
+def _source(source: resolution.ResolvedSource) -> SourceRef:
     return SourceRef(source.kind, source.uri, source.sha256)
-
-
-__all__ = ["FILE", "NAME", "PURL", "START", "RecipeRef", "World", "ed", "p256"]
