@@ -90,11 +90,17 @@ class DurableFolder:
         self._sync_names([name])
 
     def _link(self, path: Path, final: Path, data: bytes) -> None:
-        final.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self._make_folder(final.parent)
         try:
             os.link(path, final)
         except FileExistsError:
             _compare(final.name, final.read_bytes(), data)
+
+    def _make_folder(self, folder: Path) -> None:
+        if not folder.is_dir():
+            self._make_folder(folder.parent)
+            folder.mkdir()
+            folder.chmod(0o755)  # the log is public whatever the umask
 
     def _sync(self, descriptors: Iterable[int]) -> None:
         for done in list(self._pool.map(_sync_and_close, list(descriptors))):

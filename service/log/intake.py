@@ -58,7 +58,8 @@ class Intake:
         self._waiting: deque[Submission] = deque()
         self._entries = 0
         self._closed = False
-        self._busy_until = 0.0
+        # Submitters whose sequencer was away come back together.
+        self._busy_until = time.monotonic() + 2 * linger_seconds
 
     def put(self, submission: Submission) -> None:
         """Queue a submission; ProblemError ``rate-limited`` when too many entries wait, ``unavailable`` when the process is ending."""

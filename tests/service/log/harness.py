@@ -23,6 +23,7 @@ from reprove.core.notes import VKey
 from reprove.settings import Settings
 from service.log import creation
 from service.log.client import Added, LogClient
+from service.log.fsck import Report, check_folder
 
 START_SECONDS = 20.0
 
@@ -63,6 +64,8 @@ class Instance:
             self.values["witnesses"] = f"{vkey} http://127.0.0.1:{self.values['witness_port']}"
         self.processes: list[subprocess.Popen[bytes]] = []
         self._made = 0
+        # Set to False by a test that damages the log on purpose.
+        self.invariant = True
 
     @property
     def environment(self) -> dict[str, str]:
@@ -76,10 +79,10 @@ class Instance:
     def client(self) -> LogClient:
         return LogClient(self.home / "run" / "sequencer.sock")
 
-    def start(self, module: str, *, fail_at: str | None = None, wait: bool = True) -> subprocess.Popen[bytes]:
+    def start(self, module: str, *, fail_at: str | None = None, wait: bool = True, umask: int = -1) -> subprocess.Popen[bytes]:
         environment = self.environment | ({"REPROVE_FAIL_AT": fail_at} if fail_at else {})
         with (self.home / "run" / f"{module}.err").open("ab") as errors:
-            process = subprocess.Popen([sys.executable, "-m", f"service.log.{module}"], env=environment, stderr=errors, cwd=Path.cwd())
+            process = subprocess.Popen([sys.executable, "-m", f"service.log.{module}"], env=environment, stderr=errors, cwd=Path.cwd(), umask=umask)
         self.processes.append(process)
         if wait:
             self.wait_ready(module, process)
@@ -131,6 +134,22 @@ class Instance:
 
     def opened(self, note: str) -> VerifiedCheckpoint:
         return open_checkpoint(note, self.log_vkey, self.witness_vkeys, len(self.witness_vkeys))
+
+    def add(self, count: int) -> Added:
+        """Log ``count`` new envelopes, check the answer and then the whole log."""
+        envelopes = self.envelopes(count)
+        added = self.client.add(envelopes)
+        self.check(envelopes, added)
+        self.fsck()
+        return added
+
+    def fsck(self) -> Report:
+        report = check_folder(self.home / "log", log=self.log_vkey, witnesses=self.witness_vkeys, quorum=len(self.witness_vkeys))
+        assert report.problems == ()
+        return report
+
+    def files(self) -> set[str]:
+        return {path.relative_to(self.home / "log").as_posix() for path in (self.home / "log").rglob("*") if path.is_file()}
 
     def check(self, envelopes: Sequence[Envelope], added: Added) -> None:
         """Every entry of an answer verifies under its checkpoint, which the witnesses cosigned."""
