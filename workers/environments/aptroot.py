@@ -34,7 +34,7 @@ def source_lines(suite: str) -> list[str]:
     if keyring is None:
         raise EnvironmentError_("no Debian archive keyring on this machine: install debian-archive-keyring")
     rows: dict[tuple[str, str], None] = {}
-    for line in _run(["apt-get", "indextargets", "--format", "$(CREATED_BY) $(REPO_URI) $(RELEASE) $(COMPONENT)"]).splitlines():
+    for line in _run(["apt-get", "indextargets", "--no-release-info", "--format", "$(CREATED_BY) $(REPO_URI) $(RELEASE) $(COMPONENT)"]).splitlines():
         words = line.split()
         if len(words) != 4 or words[0] != "Packages" or words[3] != "main":
             continue
