@@ -27,7 +27,9 @@ CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
 LONG_POLL_SECONDS = 25
 RETRY_SECONDS = 60.0
-"""How long a safe call is repeated before the service counts as unreachable."""
+"""How long a safe call is repeated before the service counts as unreachable, once it has answered anything."""
+FIRST_RETRY_SECONDS = 3.0
+"""The same for a service that never answered: most likely there is none at this address."""
 
 EVIDENCE = "application/vnd.reprove.evidence+json"
 DSSE = "application/vnd.dsse+json"
@@ -87,6 +89,7 @@ class Client:
         self.url = url.rstrip("/")
         self._token = token
         self._retry_seconds = retry_seconds
+        self._answered = False
         self._pool = urllib3.PoolManager(retries=False, maxsize=8)
 
     # requests and rebuilds
@@ -188,7 +191,7 @@ class Client:
         return self._repeat(lambda: self._once(method, target, headers, data), safe=method == "GET" or key is not None)
 
     def _repeat(self, attempt: Callable[[], Reply], *, safe: bool) -> Reply:
-        deadline = time.monotonic() + self._retry_seconds
+        deadline = time.monotonic() + (self._retry_seconds if self._answered else min(FIRST_RETRY_SECONDS, self._retry_seconds))
         pause = 0.2
         while True:
             wait: float
@@ -199,6 +202,7 @@ class Client:
                     raise
                 wait = pause
             else:
+                self._answered = True
                 if reply.status < 400:
                     return reply
                 if not safe or reply.status not in (429, 503) or time.monotonic() + pause > deadline:
@@ -211,13 +215,12 @@ class Client:
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
         try:
             response = self._pool.request(method, target, headers=headers, body=data, timeout=timeout, preload_content=False, redirect=False)
-            try:
-                body = response.read(MAX_JSON_BYTES + 1)
-                status, answered = response.status, {name.lower(): value for name, value in response.headers.items()}
-                if len(body) > MAX_JSON_BYTES:
-                    raise UnreachableError(f"the service's answer is larger than {MAX_JSON_BYTES} bytes")
-            finally:
-                response.release_conn() if response.isclosed() else response.close()
+            body = response.read(MAX_JSON_BYTES + 1)
+            status, answered = response.status, {name.lower(): value for name, value in response.headers.items()}
+            if len(body) > MAX_JSON_BYTES:
+                response.close()
+                raise UnreachableError(f"the service's answer is larger than {MAX_JSON_BYTES} bytes")
+            response.release_conn()
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise UnreachableError(f"no answer from {self.url}: {_reason(error)}") from None
         if 300 <= status < 400:

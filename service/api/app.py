@@ -7,11 +7,11 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from reprove import settings as settings_module
 from reprove.settings import Settings
-from service.api import context, health, problem, rebuilds, requests
+from service.api import artifacts, attestations, context, decisions, health, keys, log, metrics, openapi, problem, rebuilds, requests
 from service.api.operation import OPERATIONS, UnsupportedMediaError, unsupported_media, view_of
 from service.records.database import Database, open_database
 
-RESOURCES = (requests, rebuilds, health)
+RESOURCES = (requests, rebuilds, attestations, artifacts, decisions, log, keys, openapi, health, metrics)
 """Importing a resource declares its operations."""
 
 
@@ -23,13 +23,17 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.url_map.redirect_defaults = False
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    app.extensions[context.key()] = context.make(chosen, database or open_database(chosen))
+    api = context.make(chosen, database or open_database(chosen))
+    app.extensions[context.key()] = api
+    measured = metrics.Metrics(api)
+    app.extensions[metrics.KEY] = measured
     for declared in OPERATIONS:
         app.add_url_rule(declared.rule, declared.name, view_of(declared), methods=[declared.method], provide_automatic_options=False)
     problem.install(app)
     app.register_error_handler(UnsupportedMediaError, unsupported_media)
     app.before_request(_refuse_large)
     app.after_request(_harden)
+    measured.install(app)
     return app
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,13 @@ from reprove.core.canonical import parse
 from reprove.core.digests import Sha256, parse_sha256
 from reprove.core.dsse import decode
 from reprove.core.errors import ProblemError, Slug
+from reprove.core.trust import TrustFile
 from reprove.settings import Settings
 from service.access import authentication
+from service.api.completeness import Completeness
+from service.api.files import Published
 from service.api.polling import LongPolls
+from service.api.proven import Prover
 from service.records import times
 from service.records.database import Database
 from service.records.principals import Principal, Role
@@ -33,6 +38,14 @@ class Api:
     settings: Settings
     database: Database
     polls: LongPolls
+    prover: Prover
+    completeness: Completeness
+    files: Published
+    signing: threading.BoundedSemaphore
+
+    def trust(self) -> TrustFile:
+        """The instance's published keys (``trust.json``), as they are now."""
+        return self.files.trust()
 
     def authenticate(self, header: str | None) -> Principal:
         """Whoever an ``Authorization`` header speaks for. Raises ``unauthenticated``."""
@@ -76,7 +89,17 @@ def make(settings: Settings, database: Database) -> Api:
             rows = conn.execute(select(rebuild.c.id, rebuild.c.seq).where(rebuild.c.id.in_(identifiers)))
             return {row.id: row.seq for row in rows}
 
-    return Api(settings, database, LongPolls(settings.api_threads, sequences))
+    files = Published(settings.home)
+    return Api(
+        settings,
+        database,
+        LongPolls(settings.api_threads, sequences),
+        Prover(files.trust),
+        Completeness(),
+        files,
+        # a caller that waits for a decision's proof holds a thread; a quarter of them may
+        threading.BoundedSemaphore(max(1, settings.api_threads // 4)),
+    )
 
 
 def current() -> Api:

@@ -6,15 +6,9 @@ outside the interpreter lock, so a second process would add little on the two co
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from reprove import logs
 from reprove import settings as settings_module
 from reprove.crashpoints import check_environment
-
-if TYPE_CHECKING:
-    from gunicorn.arbiter import Arbiter
-    from gunicorn.workers.base import Worker
 
 _settings = settings_module.load()
 
@@ -38,11 +32,11 @@ loglevel = "warning"
 control_socket_disable = True
 
 
-def on_starting(server: Arbiter) -> None:  # noqa: ARG001  # gunicorn's hook
+def on_starting(server: object) -> None:  # noqa: ARG001  # gunicorn's hook, which has no published types
     """Refuse a misspelt crash point before anything listens."""
     check_environment()
 
 
-def post_fork(server: Arbiter, worker: Worker) -> None:  # noqa: ARG001  # gunicorn's hook
+def post_fork(server: object, worker: object) -> None:  # noqa: ARG001  # gunicorn's hook, which has no published types
     """Log as JSON from the first line on."""
     logs.configure("api", _settings.log_level)

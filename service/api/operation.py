@@ -133,7 +133,8 @@ def immutable(data: bytes, media: str, etag: str) -> Response:
     answer = Response(data, content_type=media)
     answer.set_etag(etag)
     answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
-    return answer.make_conditional(request.environ)
+    answer.make_conditional(request.environ)
+    return answer
 
 
 def _authorize(api: Api, role: Role | None) -> Principal | None:

@@ -50,7 +50,7 @@ class Service:
 
     def token(self, subject: str, *roles: Role, lifetime: timedelta = timedelta(days=1)) -> str:
         with self.database.write() as conn:
-            return tokens.create(conn, subject=subject, roles=roles, lifetime=lifetime, now=times.now()).secret
+            return tokens.issue(conn, subject=subject, roles=roles, lifetime=lifetime, now=times.now()).secret
 
     def call(self, method: str, path: str, *, token: str | None = "ci", headers: dict[str, str] | None = None, **options: Any) -> TestResponse:
         sent = dict(headers or {})
