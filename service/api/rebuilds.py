@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from flask import Response
 from sqlalchemy import Connection, select
 
 from reprove.core.errors import ProblemError, Slug
+from reprove.core.purls import parse_purl
+from reprove.core.states import RebuildState
 from service.api import shapes
+from service.api.context import Api
 from service.api.operation import Answer, Call, Query, json_response, operation
 from service.api.problem import RETRY_AFTER_SECONDS
-from service.records import ids, rebuilds, requests, times
+from service.records import ids, rebuilds, requests, statements, times
 from service.records.principals import Principal, Role
 from service.records.rebuilds import RebuildRow
 from service.records.schema import request
 
+_SIGNED = ("outcome", "level", "cause", "findings", "differences", "causes", "rebuilt", "recipe", "environment", "inputs")
 LOG_PART_BYTES = 4 * 1024**2
 """Most bytes of a log in one answer; the next piece starts where this one ended."""
 _CHUNK = 65536
@@ -34,7 +38,7 @@ def get_rebuild(call: Call, *, id: str) -> Response:  # noqa: A002  # the path's
     headers: dict[str, str] = {"Cache-Control": "no-store"}
     with call.api.database.read() as conn:
         row = visible(conn, id, call.principal)
-        body = document(conn, row)
+        body = document(call.api, conn, row)
     if wait and not row.state.terminal and row.seq <= after:
         # the connection went back before waiting: 16 waiting callers must not hold 16 connections
         with call.api.polls.slot(call.holder) as granted:
@@ -44,7 +48,7 @@ def get_rebuild(call: Call, *, id: str) -> Response:  # noqa: A002  # the path's
                 headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         with call.api.database.read() as conn:
             row = visible(conn, id, call.principal)
-            body = document(conn, row)
+            body = document(call.api, conn, row)
     return json_response(body, headers=headers)
 
 
@@ -112,7 +116,7 @@ def post_cancel(call: Call, *, id: str) -> Response:  # noqa: A002  # the path's
         row = visible(conn, id, call.principal)
         requests.cancel(conn, call.caller, row.id, times.now())
         after = rebuilds.get(conn, row.id)
-        body = document(conn, after or row)
+        body = document(call.api, conn, after or row)
     return json_response(body, headers={"Cache-Control": "no-store"})
 
 
@@ -124,15 +128,37 @@ def visible(conn: Connection, identifier: str, principal: Principal | None) -> R
     return row
 
 
-def document(conn: Connection, row: RebuildRow) -> dict[str, object]:
-    """The rebuild JSON. An outcome without a logged comparison is not shown (G3), whatever a row claims."""
+def document(api: Api, conn: Connection, row: RebuildRow) -> dict[str, Any]:
+    """The rebuild JSON. What it says of the outcome is out of the signed comparison, and absent without one that is in the log (G3)."""
     body = rebuilds.as_json(conn, row)
-    logged = any(item.get("predicateType") == shapes.COMPARISON and "logIndex" in item for item in body.get("attestations", []))
-    if "outcome" in body and not logged:
-        for key in ("outcome", "level", "cause", "findings", "differences", "causes", "rebuilt", "recipe", "environment", "inputs"):
-            body.pop(key, None)
-        body["waiting"] = {"reason": "proof", "detail": "the records claim an outcome that is not in the log"}
-    return body
+    if row.state is not RebuildState.DONE:
+        return body
+    proven = api.prover.prove(conn, statements.of_rebuild(conn, row.id))
+    body["attestations"] = [{"id": one.row.id, "predicateType": one.predicate_type, "logIndex": one.logged.index} for one in proven]
+    for name in _SIGNED:
+        body.pop(name, None)
+    comparison = next((one.predicate for one in proven if one.predicate_type == shapes.COMPARISON), None)
+    if comparison is None:
+        body["waiting"] = {"reason": "proof", "detail": "the records name an outcome, but no comparison that is signed and in the log"}
+        return body
+    return body | _outcome(comparison)
+
+
+def _outcome(comparison: dict[str, Any]) -> dict[str, Any]:
+    """The members of the rebuild JSON that a comparison settles."""
+    original = comparison["original"]
+    found = {name: comparison[name] for name in ("outcome", "level", "cause", "recipe", "stamps", "source") if name in comparison}
+    found |= {name: comparison.get(name, []) for name in ("findings", "causes")}
+    found["original"] = {"sha256": original["sha256"], "size": original["size"], "purl": original["purl"], "file": parse_purl(original["purl"]).file_name}
+    if "rebuilt" in comparison:
+        found["rebuilt"] = comparison["rebuilt"]
+    if "environment" in comparison:
+        environment = comparison["environment"]
+        found["environment"] = {"digest": environment["lock"]["sha256"]} | ({"name": environment["name"]} if "name" in environment else {})
+    if "inputs" in comparison:
+        found["inputs"] = [{"sha256": one["sha256"], "uri": one["uri"], "name": one["name"]} for one in comparison["inputs"]]
+    found["differences"] = comparison.get("differences", {}).get("shown", [])
+    return found
 
 
 def _asked_by(conn: Connection, row: RebuildRow, principal: Principal | None) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,15 +14,22 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import Connection
 from werkzeug.test import TestResponse
 
+from reprove.core.canonical import canonical
+from reprove.core.digests import sha256
+from reprove.core.evidence import LoggedEnvelope
+from reprove.core.states import RebuildState
 from reprove.settings import Settings, load
 from service.access import tokens
 from service.api.app import create_app
-from service.records import times
+from service.records import decisions, rebuilds, statements, times
 from service.records.database import Database, open_database
 from service.records.prepare import prepare_database
 from service.records.principals import Role
+from service.records.schema import report
+from tests.core import world
 
 PURL = "pkg:pypi/idna@3.10"
 
@@ -35,6 +44,13 @@ def make_home(home: Path, **overrides: Any) -> Settings:
     return settings
 
 
+def publish_keys(home: Path, made: world.World) -> None:
+    (home / "trust.json").write_bytes(made.trust().encode())
+    worker, resolver = (made.key(role).public_key.base64 for role in ("worker", "resolver"))
+    keys = [{"name": "worker-1", "role": "work", "spki": worker}, {"name": "resolver", "role": "resolve", "spki": resolver}]
+    (home / "enrolled.json").write_bytes(canonical({"kind": "enrolled", "version": 1, "keys": keys}))
+
+
 @dataclass
 class Service:
     """The application, its database, and a token of each kind."""
@@ -43,6 +59,7 @@ class Service:
     settings: Settings
     database: Database
     tokens: dict[str, str]
+    world: world.World
 
     @property
     def client(self) -> FlaskClient:
@@ -70,13 +87,70 @@ class Service:
         assert answer.status_code == 202, answer.text
         return str(answer.json["rebuild"])
 
+    def rebuilt(self, purl: str = world.PURL, **options: Any) -> tuple[str, list[LoggedEnvelope]]:
+        """Post a request and do what resolver, worker, attester and sequencer would: the rebuild is done and its statements are in the log."""
+        identifier = self.request(purl, force=True)
+        options.setdefault("recipe", b"recipe %d" % len(self.world.leaves))
+        entries, reported, resolved = self.world.rebuild(**options)
+        compared = json.loads(entries[-1].envelope.payload)["predicate"]
+        with self.database.write() as conn:
+            conn.exec_driver_sql("UPDATE attempt SET state = 'reported' WHERE rebuild_id = ?", (identifier,))
+            attempt = conn.exec_driver_sql("SELECT id FROM attempt WHERE rebuild_id = ?", (identifier,)).scalar()
+            for kind, envelope, holder in (("report", reported, f"{attempt}"), ("resolution", resolved, f"at-{secrets.token_hex(10)}")):
+                if holder != attempt:
+                    columns = "id, rebuild_id, kind, n, state, bytes_written, created"
+                    conn.exec_driver_sql(f"INSERT INTO attempt ({columns}) VALUES (?, ?, 'rebuild', 9, 'reported', 0, 0)", (holder, identifier))
+                there = conn.exec_driver_sql("SELECT id FROM report WHERE id = ?", (envelope.id,)).scalar()
+                row = {"id": envelope.id, "kind": kind, "rebuild_id": identifier, "attempt_id": holder, "envelope": envelope.encode()}
+                if there is None:
+                    conn.execute(report.insert().values(**row, worker_sha256="0" * 64, lease_sha256="0" * 64, created=times.now()))
+            rebuilds.move(conn, identifier, RebuildState.RUNNING, report_id=reported.id)
+            rebuilds.move(conn, identifier, RebuildState.ATTESTING)
+            for entry in entries:
+                self.record(conn, entry, rebuild_id=identifier)
+            columns = {"outcome": compared["outcome"], "level": compared.get("level"), "original_sha256": compared["original"]["sha256"]}
+            rebuilds.move(conn, identifier, RebuildState.DONE, **columns)
+        return identifier, entries
+
+    def record(self, conn: Connection, entry: LoggedEnvelope, *, visibility: str = "public", **owner: Any) -> None:
+        """Insert a statement and its entry as the attester does."""
+        body = json.loads(entry.envelope.payload)
+        predicate, subject = body["predicate"], body["subject"][0]
+        columns = {
+            "subject_name": subject["name"],
+            "subject_sha256": subject["digest"]["sha256"],
+            "rebuilt_sha256": predicate.get("rebuilt", {}).get("sha256"),
+            "purl": predicate.get("original", {}).get("purl"),
+            "outcome": predicate.get("outcome"),
+            "level": predicate.get("level"),
+            "operator": predicate.get("operator"),
+        }
+        now = times.now()
+        identifier = entry.envelope.id
+        statements.insert(conn, identifier, entry.envelope.encode(), body["predicateType"], visibility=visibility, created=now, **owner, **columns)
+        proof = [base64.b64encode(one).decode() for one in entry.proof]
+        moments = {"not_before": None, "not_after": now, "now": now}
+        statements.record_entry(
+            conn, identifier, log_index=entry.index, leaf=entry.leaf, proof=proof, checkpoint=entry.checkpoint, before=entry.before, **moments
+        )
+
+    def decided(self, identifier: str, digest: str | None = None, verdict: str = "allow") -> LoggedEnvelope:
+        """Answer a question as the attester would."""
+        (entry,) = self.world.add(self.world.decision(digest or sha256(world.FILE), verdict))  # type: ignore[arg-type]
+        with self.database.write() as conn:
+            decisions.begin_signing(conn, identifier, verdict, {}, [digest or sha256(world.FILE)])
+            self.record(conn, entry, decision_id=identifier)
+            decisions.finish(conn, identifier, times.now())
+        return entry
+
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     settings = make_home(tmp_path / "home")
     database = open_database(settings)
     app = create_app(settings, database)
-    made = Service(app, settings, database, {})
+    made = Service(app, settings, database, {}, world.World())
+    publish_keys(settings.home, made.world)
     made.tokens["ci"] = made.token("ci", Role.SUBMIT, Role.READ, Role.DECIDE)
     made.tokens["other"] = made.token("other", Role.SUBMIT, Role.READ, Role.DECIDE)
     made.tokens["reader"] = made.token("reader", Role.READ)
