@@ -66,9 +66,9 @@ def mark_rung(conn: Connection, attempt_id: AttemptId, now: datetime) -> None:
     conn.execute(outbox.update().where(outbox.c.attempt_id == attempt_id).values(dispatched=now, tries=outbox.c.tries + 1))
 
 
-def mark_lost(conn: Connection, attempt_id: AttemptId) -> None:
-    """The ring was lost (Redis was emptied): ring again."""
-    conn.execute(outbox.update().where(outbox.c.attempt_id == attempt_id).values(dispatched=None))
+def mark_lost(conn: Connection, attempt_id: AttemptId, *, due: datetime) -> None:
+    """The ring was lost (Redis was emptied): ring again, not before ``due``."""
+    conn.execute(outbox.update().where(outbox.c.attempt_id == attempt_id).values(dispatched=None, due=due))
 
 
 def drop(conn: Connection, attempt_id: AttemptId) -> None:

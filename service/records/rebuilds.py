@@ -120,6 +120,11 @@ def attesting(conn: Connection, limit: int = 32) -> list[RebuildRow]:
     return [_read(row) for row in conn.execute(query).mappings()]
 
 
+def ids_in(conn: Connection, state: RebuildState) -> list[str]:
+    """The ids of all rebuilds in a state."""
+    return list(conn.execute(select(rebuild.c.id).where(rebuild.c.state == state.value)).scalars())
+
+
 def count_by_state(conn: Connection) -> dict[str, int]:
     """How many rebuilds are in each state, for metrics."""
     return {row.state: row.n for row in conn.execute(select(rebuild.c.state, func.count().label("n")).group_by(rebuild.c.state))}
