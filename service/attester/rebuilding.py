@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from reprove.core.errors import OwnError, ProblemError, ReproveError, Slug
 from reprove.core.states import RebuildState
@@ -54,7 +55,8 @@ class Rebuilds:
             return _Ready(self._attestation.prepare(row, times.now()), began)
         except UnconfirmedError as error:
             self._reject(row, str(error))
-        except ReproveError as error:
+        except (ReproveError, SQLAlchemyError) as error:
+            # Also a constraint that tampered rows violate: one rebuild's fault never stops the others.
             self._alarm(row.id, str(error))
         return None
 
@@ -89,7 +91,7 @@ class Rebuilds:
                     record_entry(conn, entry, now)
                 rebuilds.add_events(conn, prepared.rebuild.id, [_event(entries, time.monotonic() - ready.began)], attempt_id=None, now=now)
                 rebuilds.move(conn, prepared.rebuild.id, RebuildState.DONE, now=now, **rebuild_columns(prepared.comparison))
-        except ReproveError as error:
+        except (ReproveError, SQLAlchemyError) as error:
             self._alarm(prepared.rebuild.id, str(error))
             return 0
         crash_point("record.committed")
