@@ -8,7 +8,7 @@ from workers.environments.load import ensure_loaded
 from workers.environments.make import lock_environment, make_environment, make_from_lock
 from workers.environments.spec import load_spec
 from workers.environments.store import EnvironmentStore
-from workers.environments.values import Environment, EnvironmentError_, Lock, Package, Spec, decode_lock
+from workers.environments.values import Environment, EnvironmentFaultError, Lock, Package, Spec, decode_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Environment",
-    "EnvironmentError_",
+    "EnvironmentFaultError",
     "EnvironmentStore",
     "Lock",
     "Package",

@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from workers.environments.values import EnvironmentError_
+from workers.environments.values import EnvironmentFaultError
 
 KEYRINGS = ("/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp")
 APT_SECONDS = 600
@@ -21,18 +21,19 @@ _SUFFIXES = ("", "-updates", "-security")
 def clean_environment() -> dict[str, str]:
     """The environment of every tool run here: nothing of the operator's shell may reach a layer, or choose another index."""
     kept = {key: value for key, value in os.environ.items() if key.lower() in ("http_proxy", "https_proxy", "no_proxy")}
-    return {**kept, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": "/nonexistent", "DEBIAN_FRONTEND": "noninteractive"}
+    fixed = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": "/nonexistent"}
+    return {**kept, **fixed, "DEBIAN_FRONTEND": "noninteractive"}
 
 
 def source_lines(suite: str) -> list[str]:
     """The ``deb`` lines of a suite: where this machine's apt takes its own release from, with the suite's name in place of its own.
 
-    Raises EnvironmentError_ where apt is missing or has no source of a Debian release.
+    Raises EnvironmentFaultError where apt is missing or has no source of a Debian release.
     """
     own = _own_codename()
     keyring = next((path for path in KEYRINGS if Path(path).exists()), None)
     if keyring is None:
-        raise EnvironmentError_("no Debian archive keyring on this machine: install debian-archive-keyring")
+        raise EnvironmentFaultError("no Debian archive keyring on this machine: install debian-archive-keyring")
     rows: dict[tuple[str, str], None] = {}
     for line in _run(["apt-get", "indextargets", "--no-release-info", "--format", "$(CREATED_BY) $(REPO_URI) $(RELEASE) $(COMPONENT)"]).splitlines():
         words = line.split()
@@ -42,7 +43,7 @@ def source_lines(suite: str) -> list[str]:
             if words[2] == own + suffix:
                 rows.setdefault((words[1], suite + suffix))
     if not any(release == suite for _, release in rows):
-        raise EnvironmentError_(f"apt on this machine has no source for {own} main, so there is no archive address to take {suite} from")
+        raise EnvironmentFaultError(f"apt on this machine has no source for {own} main, so there is no archive address to take {suite} from")
     return [f"deb [signed-by={keyring}] {uri} {release} main" for uri, release in rows]
 
 
@@ -83,7 +84,7 @@ class AptRoot:
         self._options = [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
 
     def get(self, *words: str) -> str:
-        """Run apt-get and give its output; raises EnvironmentError_ with its last error line."""
+        """Run apt-get and give its output; raises EnvironmentFaultError with its last error line."""
         return _run(["apt-get", "-q", *self._options, *words])
 
     def stream(self, *words: str) -> Iterator[str]:
@@ -92,7 +93,7 @@ class AptRoot:
 
 
 def run_lines(command: list[str], *, seconds: float, umask: int = 0o022) -> Iterator[str]:
-    """Run a tool in the clean environment and yield what it says on both outputs; raises EnvironmentError_ when it fails or takes too long."""
+    """Run a tool in the clean environment and yield what it says on both outputs; raises EnvironmentFaultError when it fails or takes too long."""
     last: list[str] = []
     try:
         process = subprocess.Popen(
@@ -106,7 +107,7 @@ def run_lines(command: list[str], *, seconds: float, umask: int = 0o022) -> Iter
             umask=umask,
         )
     except FileNotFoundError as error:
-        raise EnvironmentError_(f"{error.filename} is not installed") from error
+        raise EnvironmentFaultError(f"{error.filename} is not installed") from error
     with process:
         assert process.stdout is not None
         try:
@@ -117,22 +118,24 @@ def run_lines(command: list[str], *, seconds: float, umask: int = 0o022) -> Iter
             process.terminate()
             raise
     if process.returncode == 124:
-        raise EnvironmentError_(f"{command[0]} took longer than {seconds:g} s")
+        raise EnvironmentFaultError(f"{command[0]} took longer than {seconds:g} s")
     if process.returncode != 0:
         said = next((line for line in reversed(last) if line.startswith(("E:", "error"))), last[-1] if last else "it said nothing")
-        raise EnvironmentError_(f"{command[0]} failed ({process.returncode}): {said[:300]}")
+        raise EnvironmentFaultError(f"{command[0]} failed ({process.returncode}): {said[:300]}")
 
 
 def _run(command: list[str]) -> str:
     try:
-        done = subprocess.run(command, env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=APT_SECONDS, check=False)
+        done = subprocess.run(
+            command, env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=APT_SECONDS, check=False
+        )
     except FileNotFoundError as error:
-        raise EnvironmentError_(f"{error.filename} is not installed: environments are made on Debian") from error
+        raise EnvironmentFaultError(f"{error.filename} is not installed: environments are made on Debian") from error
     except subprocess.TimeoutExpired as error:
-        raise EnvironmentError_(f"{command[0]} took longer than {APT_SECONDS} s") from error
+        raise EnvironmentFaultError(f"{command[0]} took longer than {APT_SECONDS} s") from error
     if done.returncode != 0:
         errors = [line for line in done.stderr.splitlines() if line.startswith("E:")]
-        raise EnvironmentError_(f"{command[0]} failed: {(errors or ['it said nothing'])[0][:300]}")
+        raise EnvironmentFaultError(f"{command[0]} failed: {(errors or ['it said nothing'])[0][:300]}")
     return done.stdout
 
 
@@ -142,5 +145,5 @@ def _own_codename() -> str:
     except OSError:
         match = None
     if match is None:
-        raise EnvironmentError_("this machine's /etc/os-release names no release: environments are made on Debian")
+        raise EnvironmentFaultError("this machine's /etc/os-release names no release: environments are made on Debian")
     return match[1]

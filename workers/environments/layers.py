@@ -16,7 +16,7 @@ from pathlib import Path
 from reprove.core.digests import Sha256
 from workers.environments.aptroot import clean_environment, run_lines
 from workers.environments.packages import PackageStore
-from workers.environments.values import RULES, EnvironmentError_, Lock, Progress, quiet
+from workers.environments.values import RULES, EnvironmentFaultError, Lock, Progress, quiet
 
 MAKE_SECONDS = 900
 _EXCLUDED = (
@@ -26,8 +26,14 @@ _EXCLUDED = (
 _CLEAN = (
     *("etc/hostname", "etc/hosts", "etc/resolv.conf", "etc/machine-id", "etc/apt/sources.list", "etc/apt/sources.list.d", "etc/.pwd.lock"),
     *("etc/dpkg/dpkg.cfg.d/99mmdebstrap", "etc/apt/apt.conf.d/99mmdebstrap", "etc/passwd-", "etc/group-", "etc/shadow-", "etc/gshadow-"),
-    *("var/lib/apt", "var/cache/apt", "var/cache/ldconfig", "var/lib/dpkg/status-old", "var/lib/dpkg/diversions-old", "var/lib/dpkg/statoverride-old"),
-    *("var/lib/dpkg/lock", "var/lib/dpkg/lock-frontend", "var/lib/dpkg/triggers/Lock", "var/cache/debconf/config.dat-old"),
+    *("var/lib/apt", "var/cache/apt", "var/cache/ldconfig", "var/lib/dpkg/status-old", "var/lib/dpkg/diversions-old"),
+    *(
+        "var/lib/dpkg/statoverride-old",
+        "var/lib/dpkg/lock",
+        "var/lib/dpkg/lock-frontend",
+        "var/lib/dpkg/triggers/Lock",
+        "var/cache/debconf/config.dat-old",
+    ),
     *("var/cache/debconf/templates.dat-old", "var/log", "run", "tmp", "build", "out", "in"),
 )
 _USER = 1000
@@ -45,12 +51,12 @@ echo 'build:x:{_USER}:' >> etc/group
 def build_layer(lock: Lock, store: PackageStore, target: Path, *, progress: Progress = quiet) -> Sha256:
     """Write the uncompressed layer of ``lock`` to ``target`` and return its digest (the diff id). Reads the lock and the kept packages only.
 
-    Takes about 12 s. As root in mode ``root``, else in mode ``unshare`` (needs subordinate ids): the same bytes. Raises EnvironmentError_.
+    Takes about 12 s. As root in mode ``root``, else in mode ``unshare`` (needs subordinate ids): the same bytes. Raises EnvironmentFaultError.
     """
     if lock.rules != RULES:
-        raise EnvironmentError_(f"the lock has layer rules {lock.rules}, this release knows {RULES}")
+        raise EnvironmentFaultError(f"the lock has layer rules {lock.rules}, this release knows {RULES}")
     with tempfile.TemporaryDirectory(prefix="reprove-layer-") as folder:
-        Path(folder).chmod(0o755)  # noqa: S103  # mode unshare reads it as another user
+        Path(folder).chmod(0o755)  # mode unshare reads it as another user
         repository = Path(folder) / "repository"
         progress(0.0, "checking the kept packages")
         _make_repository(lock, store, repository)
@@ -83,7 +89,7 @@ def _make_repository(lock: Lock, store: PackageStore, folder: Path) -> None:
 def _control(path: Path) -> str:
     done = subprocess.run(["dpkg-deb", "--field", path], env=clean_environment(), capture_output=True, text=True, timeout=60, check=False)
     if done.returncode != 0:
-        raise EnvironmentError_(f"{path.name} is not a Debian package: {done.stderr.strip()[:200]}")
+        raise EnvironmentFaultError(f"{path.name} is not a Debian package: {done.stderr.strip()[:200]}")
     return done.stdout
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workers.environments.values import Environment, EnvironmentError_
+from workers.environments.store import EnvironmentStore
+from workers.environments.values import Environment, EnvironmentFaultError
 from workers.sandbox.client import EngineAnswerError
 from workers.sandbox.values import ImageRef
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 def ensure_loaded(engine: Engine, environment: Environment) -> ImageRef:
     """Give the engine's reference of the environment's image, loading the archive where the engine does not have it (about 2 s).
 
-    The layers that the engine reports are compared with the record every time. Raises EnvironmentError_ when they are others, SandboxError
+    The layers that the engine reports are compared with the record every time. Raises EnvironmentFaultError when they are others, SandboxError
     when the engine fails. Never a tag, a pull or an import: those name whatever somebody made them name.
     """
     reference = ImageRef(f"sha256:{environment.image_config_digest}")
@@ -26,8 +27,9 @@ def ensure_loaded(engine: Engine, environment: Environment) -> ImageRef:
         reference = loaded or reference
         layers = _layers(engine, reference)
     if layers != [f"sha256:{digest}" for digest in environment.diff_ids]:
-        raise EnvironmentError_(f"the engine's image of {environment.name} has other layers than its lock: remove image {reference} and try again")
+        raise EnvironmentFaultError(f"the engine's image of {environment.name} has other layers than its lock: remove {reference} and try again")
     engine.holder_image = reference
+    EnvironmentStore(environment.home).touch(environment)
     return reference
 
 
@@ -47,10 +49,10 @@ def _load(engine: Engine, environment: Environment) -> ImageRef | None:
         with environment.archive.open("rb") as file:
             for message in engine.api.send("/images/load", file, environment.archive.stat().st_size, query={"quiet": "1"}):
                 if "error" in message:
-                    raise EnvironmentError_(f"the engine refused environment {environment.name}: {str(message['error'])[:300]}")
+                    raise EnvironmentFaultError(f"the engine refused environment {environment.name}: {str(message['error'])[:300]}")
                 words = str(message.get("stream", "")).split()
                 if words[:3] == ["Loaded", "image", "ID:"]:
                     loaded = ImageRef(words[3])
     except FileNotFoundError as error:
-        raise EnvironmentError_(f"the archive of environment {environment.name} is gone: reprove env make {environment.name}") from error
+        raise EnvironmentFaultError(f"the archive of environment {environment.name} is gone: reprove env make {environment.name}") from error
     return loaded

@@ -12,7 +12,7 @@ from workers.environments.archive import image_of, write_archive
 from workers.environments.layers import build_layer
 from workers.environments.resolve import make_lock
 from workers.environments.store import EnvironmentStore
-from workers.environments.values import Environment, EnvironmentError_, Lock, Progress, Spec, quiet
+from workers.environments.values import Environment, EnvironmentFaultError, Lock, Progress, Spec, quiet
 
 MIN_FREE = 1024**3
 """Bytes that must be free before an environment is made: packages, layer and archive together need about half of it."""
@@ -36,7 +36,7 @@ def make_environment(store: EnvironmentStore, spec: Spec, *, progress: Progress 
         make_from_lock(store, lock, progress=_part(progress, 0.4, 1.0))
         made = store.find(spec.name)
     if made is None:
-        raise EnvironmentError_(f"environment {spec.name} vanished while it was made")
+        raise EnvironmentFaultError(f"environment {spec.name} vanished while it was made")
     return made
 
 
@@ -45,11 +45,11 @@ def make_from_lock(store: EnvironmentStore, lock: Lock, *, progress: Progress = 
     archives = store.root / "archives"
     archives.mkdir(parents=True, exist_ok=True)
     if shutil.disk_usage(archives).free < MIN_FREE:
-        raise EnvironmentError_(f"less than {MIN_FREE // 1024**3} GiB is free at {archives}: an environment needs that much to be made")
+        raise EnvironmentFaultError(f"less than {MIN_FREE // 1024**3} GiB is free at {archives}: an environment needs that much to be made")
     with tempfile.TemporaryDirectory(prefix=".making-", dir=archives) as folder:
         layer = Path(folder) / "layer.tar"
         if os.geteuid() != 0:
-            Path(folder).chmod(0o777)  # noqa: S103  # mode unshare writes as another user, and only here
+            Path(folder).chmod(0o777)  # mode unshare writes as another user, and only here
         diff_id = build_layer(lock, store.packages, layer, progress=_part(progress, 0.0, 0.95))
         progress(0.95, "writing the image archive")
         image = image_of(lock, diff_id)

@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 
 from reprove.core.digests import Sha256
-from workers.environments.values import EnvironmentError_, Package
+from workers.environments.values import EnvironmentFaultError, Package
 
 
 class PackageStore:
@@ -29,11 +29,11 @@ class PackageStore:
             return False
 
     def add(self, source: Path, package: Package) -> None:
-        """Keep a downloaded file after checking its digest; raises EnvironmentError_ when it is another file."""
+        """Keep a downloaded file after checking its digest; raises EnvironmentFaultError when it is another file."""
         with source.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != package.sha256:
-            raise EnvironmentError_(f"{package.name} {package.version}: the download has SHA-256 {found}, the signed index says {package.sha256}")
+            raise EnvironmentFaultError(f"{package.name} {package.version}: the download has SHA-256 {found}, the signed index says {package.sha256}")
         target = self.path(package.sha256)
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{secrets.token_hex(8)}")
@@ -56,7 +56,7 @@ class PackageStore:
             with target.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError:
-            raise EnvironmentError_(f"{package.name} {package.version} ({package.sha256[:12]}…) is not among the kept packages") from None
+            raise EnvironmentFaultError(f"{package.name} {package.version} ({package.sha256[:12]}…) is not among the kept packages") from None
         if found != package.sha256:
-            raise EnvironmentError_(f"the kept {package.name} {package.version} is damaged: it has SHA-256 {found}")
+            raise EnvironmentFaultError(f"the kept {package.name} {package.version} is damaged: it has SHA-256 {found}")
         return target

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from reprove.core.digests import Sha256, parse_sha256
 from workers.environments.aptroot import AptRoot, clean_environment
 from workers.environments.packages import PackageStore
-from workers.environments.values import EnvironmentError_, Lock, Package, Progress, Spec, quiet
+from workers.environments.values import EnvironmentFaultError, Lock, Package, Progress, Spec, quiet
 
 _URI = re.compile(r"'([^']+)' (\S+) (\d+) SHA256:([0-9a-f]{64})\Z")
 _DATE = re.compile(r"^Date: (.+)$", re.MULTILINE)
@@ -27,18 +27,18 @@ def native_arch() -> str:
     try:
         done = subprocess.run(["dpkg", "--print-architecture"], env=clean_environment(), capture_output=True, text=True, check=True, timeout=10)
     except (OSError, subprocess.SubprocessError) as error:
-        raise EnvironmentError_("dpkg does not answer: environments are made on Debian") from error
+        raise EnvironmentFaultError("dpkg does not answer: environments are made on Debian") from error
     return done.stdout.strip()
 
 
 def make_lock(spec: Spec, store: PackageStore, *, progress: Progress = quiet) -> Lock:
     """Resolve ``spec`` for this machine's architecture and keep every package that the lock names.
 
-    Takes 5 to 15 s and 40 MB of download when nothing is kept yet. Raises EnvironmentError_.
+    Takes 5 to 15 s and 40 MB of download when nothing is kept yet. Raises EnvironmentFaultError.
     """
     arch = native_arch()
     if arch not in spec.architectures:
-        raise EnvironmentError_(f"environment {spec.name} is for {', '.join(spec.architectures)}; this machine is {arch}")
+        raise EnvironmentFaultError(f"environment {spec.name} is for {', '.join(spec.architectures)}; this machine is {arch}")
     store.root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="reprove-lock-") as folder:
         Path(folder).chmod(0o755)
@@ -63,7 +63,7 @@ def _chosen(text: str) -> dict[str, Package]:
         name, version, arch = unquote(match[2]).removesuffix(".deb").split("_")
         chosen[match[2]] = Package(name, version, arch, parse_sha256(match[4]), int(match[3]))
     if not 1 <= len(chosen) <= MAX_PACKAGES:
-        raise EnvironmentError_(f"apt chose {len(chosen)} packages")
+        raise EnvironmentFaultError(f"apt chose {len(chosen)} packages")
     return chosen
 
 
@@ -75,7 +75,7 @@ def _lock(spec: Spec, arch: str, apt: AptRoot, wanted: dict[str, Package]) -> Lo
         text = data.decode("utf-8", "replace")
         date, codename = _DATE.search(text), _RELEASE.search(text)
         if date is None or codename is None:
-            raise EnvironmentError_("a signed index file has no date or code name")
+            raise EnvironmentFaultError("a signed index file has no date or code name")
         epoch = max(epoch, int(email.utils.parsedate_to_datetime(date[1]).timestamp()))
         indexes.append((codename[1], Sha256(hashlib.sha256(data).hexdigest())))
     return Lock(

@@ -22,7 +22,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise _wrong("aliases are not used here", self.peek_event().start_mark)
+            raise _wrong("aliases are not used here", self.peek_event().start_mark)  # type: ignore[no-untyped-call]  # yaml has no types here
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  # yaml's signature

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from reprove.core.digests import Sha256, parse_sha256
 from reprove.core.errors import ProblemError, Slug
 from workers.environments.archive import Image
 from workers.environments.packages import PackageStore
-from workers.environments.values import MAX_LOCK_BYTES, Environment, EnvironmentError_, Lock, decode_lock
+from workers.environments.values import MAX_LOCK_BYTES, Environment, EnvironmentFaultError, Lock, decode_lock
 
 
 class EnvironmentStore:
@@ -34,14 +33,14 @@ class EnvironmentStore:
         _write(self.root / "locks" / f"{lock.sha256}.json", lock.encode())
 
     def load_lock(self, digest: Sha256) -> Lock:
-        """Read a kept lock; raises EnvironmentError_ when it is missing or is not what its name says."""
+        """Read a kept lock; raises EnvironmentFaultError when it is missing or is not what its name says."""
         try:
             data = (self.root / "locks" / f"{digest}.json").read_bytes()
         except OSError as error:
-            raise EnvironmentError_(f"lock {digest[:12]}… is not kept here") from error
+            raise EnvironmentFaultError(f"lock {digest[:12]}… is not kept here") from error
         lock = decode_lock(data[: MAX_LOCK_BYTES + 1])
         if lock.sha256 != digest:
-            raise EnvironmentError_(f"lock {digest[:12]}… is damaged: it has SHA-256 {lock.sha256}")
+            raise EnvironmentFaultError(f"lock {digest[:12]}… is damaged: it has SHA-256 {lock.sha256}")
         return lock
 
     def archive(self, lock_sha256: Sha256) -> Path:
@@ -77,17 +76,20 @@ class EnvironmentStore:
         if document is None or not self.archive(lock).exists():
             return None
         try:
+            layers = document["diff_ids"]
+            if not isinstance(layers, list):
+                raise TypeError("diff_ids")
             return Environment(
                 name=plain,
                 lock_sha256=lock,
                 image_config_digest=parse_sha256(document["config"]),
-                diff_ids=tuple(parse_sha256(value) for value in document["diff_ids"]),
+                diff_ids=tuple(parse_sha256(value) for value in layers),
                 python=str(document["python"]),
                 archive=self.archive(lock),
                 home=self.home,
             )
         except (KeyError, TypeError) as error:
-            raise EnvironmentError_(f"the record of environment {plain} is damaged; remove it and make it again") from error
+            raise EnvironmentFaultError(f"the record of environment {plain} is damaged; remove it and make it again") from error
 
     def touch(self, environment: Environment) -> None:
         """Note that the environment was used now, for ``env list --unused``; a read-only store notes nothing."""
@@ -95,6 +97,14 @@ class EnvironmentStore:
             os.utime(self.root / "images" / f"{environment.lock_sha256}.json")
         except OSError:
             return
+
+    def forget(self, environment: Environment) -> int:
+        """Remove the image's record, then its archive; return the bytes freed. Lock, packages and name stay."""
+        size = environment.archive.stat().st_size
+        # the record first: a crash in between leaves an archive that nothing names, and the environment counts as not made
+        (self.root / "images" / f"{environment.lock_sha256}.json").unlink(missing_ok=True)
+        environment.archive.unlink(missing_ok=True)
+        return size
 
     @contextmanager
     def exclusively(self) -> Iterator[None]:
@@ -111,11 +121,11 @@ def _read(path: Path) -> dict[str, object] | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise EnvironmentError_(f"{path}: {error.strerror}") from error
+        raise EnvironmentFaultError(f"{path}: {error.strerror}") from error
     try:
         document = parse(data, max_bytes=MAX_LOCK_BYTES, what=path.name)
     except ProblemError as error:
-        raise EnvironmentError_(f"{path}: {error}") from error
+        raise EnvironmentFaultError(f"{path}: {error}") from error
     if not isinstance(document, dict):
         raise ProblemError(Slug.INVALID_REQUEST, f"{path.name} is not an object")
     return document

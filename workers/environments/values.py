@@ -20,7 +20,7 @@ Progress = Callable[[float, str], None]
 """Told the fraction done, 0 to 1, and what is being done."""
 
 
-class EnvironmentError_(BuilderError):  # noqa: N801  # EnvironmentError is a builtin's old name
+class EnvironmentFaultError(BuilderError):
     """An environment cannot be resolved, made or loaded; one line that says which step and why."""
 
 
@@ -54,7 +54,8 @@ class Package:
 class Lock:
     """Everything that the bytes of an environment depend on. Its SHA-256 is the environment's name in statements.
 
-    ``indexes`` are the signed index files (suite, SHA-256) that the packages were resolved from; ``epoch`` (Unix seconds) is the newest of their dates.
+    ``indexes`` are the signed index files (suite, SHA-256) that the packages were resolved from; ``epoch`` (Unix seconds) is the newest of
+    their dates.
     """
 
     suite: str

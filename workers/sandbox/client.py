@@ -76,9 +76,15 @@ class EngineClient:
             connection.close()
 
     def call(
-        self, method: str, path: str, *, query: Mapping[str, object] | None = None, body: object = None, timeout: float = CALL_SECONDS
-    ) -> Any:  # noqa: ANN401  # any JSON value, None for no content
-        """Make one call and read its JSON answer. Raises EngineAnswerError, EngineTimeoutError or EngineUnavailableError."""
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, object] | None = None,
+        body: object = None,
+        timeout: float = CALL_SECONDS,
+    ) -> Any:  # noqa: ANN401  # any JSON value
+        """Make one call and read its JSON answer, None for no content. Raises EngineAnswerError, EngineTimeoutError or EngineUnavailableError."""
         payload = None if body is None else json.dumps(body).encode()
         with self._exchange(method, path, query, payload, timeout) as response:
             data = response.read(MAX_ANSWER + 1)
@@ -161,7 +167,8 @@ class EngineClient:
             raise EngineTimeoutError(f"{what}: no answer from the container engine within {timeout:g} s") from error
         except (OSError, http.client.HTTPException) as error:
             _close(connection)
-            raise EngineUnavailableError(f"{what}: no answer from the container engine at {self._path} ({str(error) or type(error).__name__})") from error
+            why = str(error) or type(error).__name__
+            raise EngineUnavailableError(f"{what}: no answer from the container engine at {self._path} ({why})") from error
         except BaseException:
             _close(connection)
             raise

@@ -57,8 +57,8 @@ def collect(
     """Copy every file of the volume to ``destination/<sha256>``, each read once, hashed while it is copied; sorted by name.
 
     ``allow`` are patterns of whole relative paths, where ``*`` matches within one name: ``("result.json", "dist/*.whl")``. ``max_bytes`` bounds
-    the sum. Raises OutputRefusedError for anything else that is there: other names, links, devices, fifos, sockets, files with more
-    than one name, files with holes, set-id bits, too many entries. Half a collection is never returned; files already copied stay, unnamed by anybody.
+    the sum. Raises OutputRefusedError for anything else that is there: other names, links, devices, fifos, sockets, files with more than one
+    name, files with holes, set-id bits, too many entries. Half a collection is never returned; files already copied stay, unnamed by anybody.
     """
     patterns = [_pattern(text) for text in allow]
     destination.mkdir(parents=True, exist_ok=True)
@@ -177,7 +177,9 @@ def _copy(name: str, source: BinaryIO, size: int, destination: Path) -> Collecte
     return Collected(name, Sha256(digest.hexdigest()), size, final)
 
 
-def _take_stream(engine: Engine, volume: OutputVolume, patterns: Sequence[re.Pattern[str]], budget: _Budget, destination: Path) -> Iterator[Collected]:
+def _take_stream(
+    engine: Engine, volume: OutputVolume, patterns: Sequence[re.Pattern[str]], budget: _Budget, destination: Path
+) -> Iterator[Collected]:
     """The same rules on the tar that the engine makes of an engine volume; holes cannot be seen there, the byte cap bounds them."""
     chunks = engine.api.receive(f"/containers/{volume.holder}/archive", query={"path": "/out/."})
     try:

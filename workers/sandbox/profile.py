@@ -113,9 +113,6 @@ def container_config(step: Step, *, work: Sequence[str] | None, work_size: int, 
         "Labels": labels,
         "HostConfig": {
             "NetworkMode": "none",
-            # what the host resolves with is nobody's business inside
-            "Dns": ["127.0.0.1"],
-            "DnsSearch": ["."],
             "ReadonlyRootfs": True,
             "Mounts": mounts,
             "Tmpfs": tmpfs,

@@ -36,9 +36,14 @@ class SeccompProfile:
 
 
 @cache
-def load_profile(path: Path = Path(__file__).with_name("seccomp.json")) -> SeccompProfile:
-    """Read and check the allow-list. Raises ValueError when it is not one, or allows a call of :data:`FORBIDDEN`."""
-    document = json.loads(path.read_text())
+def load_profile() -> SeccompProfile:
+    """Read and check the allow-list beside this file. Raises ValueError as :func:`parse_profile`."""
+    return parse_profile(Path(__file__).with_name("seccomp.json").read_text())
+
+
+def parse_profile(text: str) -> SeccompProfile:
+    """Check an allow-list. Raises ValueError when it is not one, or allows a call of :data:`FORBIDDEN`."""
+    document = json.loads(text)
     if document["defaultAction"] != "SCMP_ACT_ERRNO":
         raise ValueError("the seccomp profile must refuse what it does not name")
     for rule in document["syscalls"]:
