@@ -137,3 +137,7 @@ def _checked(command: object) -> click.Command:
     if not isinstance(command, click.Command):
         raise ImportError("it has no click command")
     return command
+
+
+if __name__ == "__main__":
+    run()
