@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workers.sandbox.seccomp import load_profile
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 SHM_SIZE = 64 * 1024**2
 OPEN_FILES = 4096
 HOSTNAME = "reprove"
+HOSTS = Path(__file__).resolve().with_name("hosts")
 LABEL = "dev.reprove"
 
 BASE_ENV: Mapping[str, str] = {
@@ -79,6 +81,8 @@ def container_config(step: Step, *, work: Sequence[str] | None, work_size: int, 
     """
     memory = memory_limit(step, work_size)
     mounts: list[dict[str, object]] = [_bind(str(mount.source), mount.target, read_only=mount.read_only) for mount in step.mounts]
+    # an engine without network puts an empty file there, and then not even localhost has an address
+    mounts.append(_bind(str(HOSTS), "/etc/hosts", read_only=True))
     tmpfs: dict[str, str] = {}
     if work is None:
         common = f"nosuid,nodev,uid={BUILD_UID},gid={BUILD_UID}"
