@@ -110,5 +110,5 @@ def _check_kind(entry: Entry, notes: Notes) -> None:
     folder = kind == stat.S_IFDIR or bool(entry.external & _DOS_DIRECTORY)
     if (folder and not entry.is_dir) or (entry.is_dir and kind == stat.S_IFREG):
         notes.add(Code.KIND, entry.name, where, "the name and the attributes disagree on whether it is a folder")
-    if entry.is_dir and (entry.central.size or entry.central.stored > 2):  # noqa: PLR2004  # an empty deflate stream has 2 bytes
+    if entry.is_dir and (entry.central.size or entry.central.stored > 2):  # an empty deflate stream has 2 bytes
         notes.add(Code.KIND, entry.name, where, "a folder with content")

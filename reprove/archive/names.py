@@ -54,7 +54,7 @@ def unicode_path_complaint(extra: bytes, raw_name: bytes) -> str | None:
     except ValueError as error:
         return str(error)
     for data in fields:
-        if len(data) < 5 or data[0] != 1:  # noqa: PLR2004  # version byte and CRC come before the name
+        if len(data) < 5 or data[0] != 1:  # version byte and CRC come before the name
             return "a Unicode path field of unknown form"
         if data[5:] != raw_name or int.from_bytes(data[1:5], "little") != zlib.crc32(raw_name):
             return "a Unicode path field that disagrees with the name"

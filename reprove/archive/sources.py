@@ -119,7 +119,7 @@ def dos_seconds(raw: bytes) -> int:
     time, date = struct.unpack("<HH", raw)
     year, month, day = (date >> 9) + 1980, date >> 5 & 15, date & 31
     hour, minute, second = time >> 11, time >> 5 & 63, (time & 31) * 2
-    if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second < 60):  # noqa: PLR2004  # calendar
+    if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second < 60):  # calendar
         return 0
     return calendar.timegm((year, month, day, hour, minute, second))
 
@@ -185,7 +185,7 @@ def _read_tar(path: Path, head: bytes, size: int, wanted: Wanted, kept: dict[str
                         digests[member.path] = member
                     tar.members = []  # type: ignore[attr-defined]  # tarfile keeps every header it has seen; a bomb of headers must not
         except _FAULTS as error:
-            raise ArchiveError(f"the source archive cannot be read: {error or type(error).__name__}") from None
+            raise ArchiveError(f"the source archive cannot be read: {type(error).__name__}: {error}") from None
     if not members:
         raise ArchiveError("the source archive is empty")
     return kind, tuple(members)

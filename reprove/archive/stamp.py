@@ -51,8 +51,8 @@ class StampRefusedError(CallerError):
 def plan(original: Zip, rebuilt: Zip, generated: Callable[[Entry], bool], window: Window) -> tuple[Stamp, ...]:
     """List the stamps that give ``rebuilt`` the original's times; ``generated`` says of a rebuilt member that the build wrote it.
 
-    Raises :class:`StampRefusedError`. Both archives must have passed lint, hold the same names in the same order, and be of one size: the caller hashes
-    the stamped bytes, which decides; this only decides what may be written.
+    Raises :class:`StampRefusedError`. Both archives must have passed lint, hold the same names in the same order, and be of one size: the caller
+    hashes the stamped bytes, which decides; this only decides what may be written.
     """
     if original.violations or rebuilt.violations:
         raise StampRefusedError("an archive that does not pass lint is never stamped")

@@ -78,7 +78,7 @@ def read_directory(view: mmap.mmap, notes: Notes, limits: Limits) -> Directory:
     tail = at
     if at >= _LOCATOR.size and view[at - _LOCATOR.size : at - _LOCATOR.size + 4] == b"PK\x06\x07":
         entries, length, offset, tail = _end64(view, at, (entries, length, offset), notes)
-    elif entries == _FULL16 or length == _FULL32 or offset == _FULL32:
+    elif entries == _FULL16 or _FULL32 in (length, offset):
         notes.add(Code.ZIP64, "", at, "a sentinel stands in the end record and there is no zip64 end record")
     if length > limits.directory or entries > limits.entries:
         raise LimitError(f"a central directory of {entries} entries and {length} bytes is beyond the limit", offset=at)
@@ -124,9 +124,8 @@ def central_records(view: mmap.mmap, directory: Directory, notes: Notes) -> Iter
     for _ in range(directory.entries):
         if at + _CENTRAL.size > end or view[at : at + 4] != b"PK\x01\x02":
             raise ArchiveError("the central directory is cut short or holds something else", offset=at)
-        (_, made_by, version, flags, method, time, crc, stored, size, names, extras, comments, disk, internal, external, local) = _CENTRAL.unpack_from(
-            view, at
-        )
+        fields = _CENTRAL.unpack_from(view, at)
+        (_, made_by, version, flags, method, time, crc, stored, size, names, extras, comments, disk, internal, external, local) = fields
         start = at + _CENTRAL.size
         stop = start + names + extras + comments
         if stop > end:

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from reprove.archive import lint
@@ -78,7 +79,7 @@ def _read(view: mmap.mmap, limits: Limits) -> Zip:
 def _entries(view: mmap.mmap, directory: int, records: list[Record], notes: Notes) -> Iterator[Entry]:
     """Join central and local headers. ``end`` is where the next local header (or the directory) starts: what lies between is data or descriptor."""
     starts = sorted({record.local_offset for record in records}) + [directory]
-    following = dict(zip(starts, starts[1:], strict=False))
+    following = dict(pairwise(starts))
     for record in records:
         local, data = local_header(view, record.local_offset, notes)
         name, wrong = decode(record.header.raw_name, record.header.flags)

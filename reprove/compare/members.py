@@ -41,9 +41,9 @@ def _describe(archive: OpenZip, name: str) -> str:
 def _entry(original: OpenZip, rebuilt: OpenZip, old: Entry, new: Entry) -> Iterator[Difference]:
     name = cut(old.name)
     if original.zip.digest(old.name) != rebuilt.zip.digest(new.name):
+        yield _content(original, rebuilt, old, new)
         if old.central.size != new.central.size:
             yield Difference(name, "size", old.central.size, new.central.size, old.central.offset)
-        yield _content(original, rebuilt, old, new)
     elif old.central.method != new.central.method:
         yield Difference(name, "method", old.central.method, new.central.method, old.central.offset)
     elif old.central.stored != new.central.stored or _raw(original, old) != _raw(rebuilt, new):

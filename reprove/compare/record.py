@@ -7,7 +7,7 @@ import binascii
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from reprove.archive.limits import ArchiveError
 from reprove.archive.zipfiles import OpenZip
@@ -52,8 +52,8 @@ def false_rows(archive: OpenZip) -> Iterator[tuple[str, str]]:
             yield name, "no row in RECORD"
 
 
-def _row_complaint(row: list[str], count: int, sizes: dict[str, int], digests: dict[str, str | None], unhashed: set[str]) -> str | None:
-    if len(row) != 3:  # noqa: PLR2004  # path, hash, size
+def _row_complaint(row: list[str], count: int, sizes: dict[str, int], digests: Mapping[str, str | None], unhashed: set[str]) -> str | None:
+    if len(row) != 3:  # path, hash, size
         return f"a row of {len(row)} columns"
     path, claimed, size = row
     if count > 1:

@@ -56,7 +56,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The verdict on two archives. ``level`` stands with ``reproduced`` only, ``cause`` with every other outcome, ``stamps`` with ``times-stamped``."""
+    """The verdict on two archives: ``level`` only with ``reproduced``, ``cause`` with every other outcome, ``stamps`` with ``times-stamped``."""
 
     outcome: Outcome
     level: Level | None = None

@@ -30,8 +30,8 @@ _TIME_FIELDS = frozenset({"time", "local-time"})
 def compare(original: Path, rebuilt: Path, source: Source | None, *, window: Window | None = None) -> Comparison:
     """Say whether ``rebuilt`` is the original, at which level, and if not, what differs.
 
-    Without a ``source`` or a ``window`` nothing is stamped. Raises :class:`~reprove.archive.limits.LimitError` when an archive costs more to read than
-    allowed; an archive that is malformed is an outcome (``ambiguous-archive``), not a fault.
+    Without a ``source`` or a ``window`` nothing is stamped. Raises :class:`~reprove.archive.limits.LimitError` when an archive costs more to read
+    than allowed; an archive that is malformed is an outcome (``ambiguous-archive``), not a fault.
     """
     old, new = file_sha256(original), file_sha256(rebuilt)
     try:
@@ -85,12 +85,12 @@ def _compare(original: OpenZip, rebuilt: OpenZip, index: SourceIndex | None, win
         return Comparison(
             outcome=Outcome.AMBIGUOUS_ARCHIVE, cause=cause, original=old, rebuilt=new, differences=found, count=count, findings=_bounded(findings)
         )
-    refused = ""
+    refused = StampRefusedError("")
     if index is not None and window is not None:
         try:
             stamps = _stamps(original, rebuilt, index, window)
         except StampRefusedError as error:
-            refused = f"{error.member}: {error.detail}" if error.member else error.detail
+            refused = error
         else:
             return Comparison(
                 outcome=Outcome.REPRODUCED, level=Level.TIMES_STAMPED, original=old, rebuilt=new, stamps=stamps, findings=_bounded(findings)
@@ -168,13 +168,14 @@ def _bounded(rows: Iterable[FindingRow]) -> tuple[FindingRow, ...]:
     return (*first.values(), *(row for row in listed if row not in first.values()))[:MAX_FINDINGS]
 
 
-def _cause(rows: tuple[Difference, ...], count: int, refused: str) -> Cause:
-    """The gravest class among the differences, and the first row that shows it."""
+def _cause(rows: tuple[Difference, ...], count: int, refused: StampRefusedError) -> Cause:
+    """The gravest class among the differences, and the first row that shows it. Times that may be stamped are no cause beside anything else."""
+    order = _PRIORITY if refused.member or not refused.detail else (*(name for name in _PRIORITY if name != "times"), "times")
     classed = [(_class(row), row) for row in rows]
-    class_, row = min(classed, key=lambda pair: _PRIORITY.index(pair[0]), default=("container", Difference("", "bytes")))
+    class_, row = min(classed, key=lambda pair: order.index(pair[0]), default=("container", Difference("", "bytes")))
     sides = ": ".join(part for part in (row.path, _sides(row)) if part)
     more = f" ({count - 1} more differences)" if count > 1 else ""
-    why = f"; not stamped: {refused}" if class_ == "times" and refused else ""
+    why = f"; not stamped: {refused.member}: {refused.detail}".replace(": : ", ": ") if class_ == "times" and refused.detail else ""
     return Cause(class_, cut(f"{sides}{more}{why}", 400))
 
 

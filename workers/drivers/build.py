@@ -6,6 +6,8 @@ Standard library only, Python 3.9 to 3.13, no network. Reads ``/in/recipe.json``
 claim: the worker collects them after the container is dead, and the comparison decides.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import re
@@ -18,6 +20,10 @@ import tarfile
 import time
 import zipfile
 from pathlib import Path
+from typing import Any, Dict, List, Tuple
+
+Json = Dict[str, Any]
+Folders = List[Tuple[Path, float]]
 
 HOOK = "--reprove-hook"
 MAX_MEMBERS = 200_000
@@ -28,25 +34,25 @@ SETUP_SHIM = (
 LEGACY = "setuptools.build_meta:__legacy__"
 
 
-class Failed(Exception):
+class FailedError(Exception):
     """The candidate ends here, with a cause class of INTERFACE section 5."""
 
-    def __init__(self, cause, detail):
+    def __init__(self, cause: str, detail: str) -> None:
         super().__init__(detail)
         self.cause = cause
         self.detail = detail
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
     """Run one candidate; always ends with a result file, also when the package's own code misbehaves."""
     if argv[1:2] == [HOOK]:
-        return run_hook(*argv[2:5])
+        return run_hook(argv[2], argv[3])
     inner = Path(argv[1] if len(argv) > 1 else "/in")
     outer = Path(argv[2] if len(argv) > 2 else "/out")
     work = Path(argv[3] if len(argv) > 3 else "/build")
     try:
         result = build(inner, outer, work)
-    except Failed as error:
+    except FailedError as error:
         result = {"failed": {"class": error.cause, "detail": error.detail[:2000]}}
     except (OSError, ValueError, KeyError, TypeError, tarfile.TarError, zipfile.BadZipFile, EOFError, RuntimeError) as error:
         result = {"failed": {"class": "backend-failed", "detail": f"{type(error).__name__}: {error}"[:2000]}}
@@ -55,7 +61,7 @@ def main(argv):
     return 0
 
 
-def build(inner, outer, work):
+def build(inner: Path, outer: Path, work: Path) -> Json:
     """Unpack, install, ask, build, hand over."""
     recipe = json.loads((inner / "recipe.json").read_text(encoding="utf-8"))
     (work / "src").mkdir(parents=True)
@@ -66,7 +72,7 @@ def build(inner, outer, work):
     os.umask(umask)
     spec = build_system(tree, recipe)
     say(f"entry {spec['entry']}, backend {spec['backend']}, python {sys.version.split()[0]}, umask {umask:03o}")
-    needs = ask_requirements(python, env, spec, tree, work, recipe)
+    needs = ask_requirements(python, env, spec, tree, work=work, recipe=recipe)
     if needs:
         return {"needs": needs}
     dist = work / "dist"
@@ -74,28 +80,28 @@ def build(inner, outer, work):
     if spec["entry"] == "setup.py":
         code = subprocess.run([python, "-c", SETUP_SHIM, "bdist_wheel", "--dist-dir", str(dist)], cwd=tree, env=env, check=False).returncode
         if code:
-            raise Failed("backend-failed", f"setup.py bdist_wheel ended with exit code {code}")
+            raise FailedError("backend-failed", f"setup.py bdist_wheel ended with exit code {code}")
     else:
-        hook(python, env, {**spec, "hook": "build_wheel", "dist": str(dist)}, tree, work)
+        hook(python, env, {**spec, "hook": "build_wheel", "dist": str(dist)}, tree, work=work)
     return hand_over(dist, outer / "dist", recipe.get("output"))
 
 
-def say(text):
+def say(text: str) -> None:
     """One line of ours in the build log."""
     print("reprove:", text, flush=True)
 
 
-def write_last(path, value):
+def write_last(path: Path, value: Json) -> None:
     """Replace ``path`` in one step: a reader sees a whole result or none."""
     draft = path.with_name("." + path.name)
     draft.write_text(json.dumps(value), encoding="utf-8")
-    os.replace(draft, path)
+    draft.replace(path)
 
 
 # The source tree
 
 
-def unpack(source, target, mask):
+def unpack(source: Path, target: Path, mask: int) -> Path:
     """Unpack the sdist below ``target`` with its modification times; returns its single top folder.
 
     ``mask`` is taken off every mode. A member or link that leaves the tree, a device, or a name twice refuses the source whole.
@@ -111,26 +117,26 @@ def unpack(source, target, mask):
         with tarfile.open(source, "r:*") as archive:
             for count, info in enumerate(archive):
                 if count >= MAX_MEMBERS:
-                    raise Failed("unsafe-source", "the source has too many members")
+                    raise FailedError("unsafe-source", "the source has too many members")
                 unpack_tar_member(archive, info, target, mask, folders)
     for path, mtime in reversed(folders):  # after their content, which touches them
         os.utime(path, (mtime, mtime))
     tops = [item for item in target.iterdir() if item.name != "pax_global_header"]
     if len(tops) != 1 or not tops[0].is_dir():
-        raise Failed("source-layout", f"the source has {len(tops)} top members instead of one folder")
+        raise FailedError("source-layout", f"the source has {len(tops)} top members instead of one folder")
     return tops[0]
 
 
-def place(target, name):
+def place(target: Path, name: str) -> Path:
     """Where a member goes. Refuses names that leave ``target`` and parents that are not plain folders of ours."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if not parts or name.startswith("/") or ".." in parts or "\\" in name or "\0" in name:
-        raise Failed("unsafe-source", f"{name[:200]!r} leaves the source")
+        raise FailedError("unsafe-source", f"{name[:200]!r} leaves the source")
     path = target
     for part in parts[:-1]:
         path = path / part
         if path.is_symlink() or (path.exists() and not path.is_dir()):
-            raise Failed("unsafe-source", f"{name[:200]!r} is below a link or file")
+            raise FailedError("unsafe-source", f"{name[:200]!r} is below a link or file")
         path.mkdir(mode=0o755, exist_ok=True)
     path = path / parts[-1]
     if path.is_symlink() or (path.exists() and not path.is_dir()):
@@ -138,7 +144,7 @@ def place(target, name):
     return path
 
 
-def unpack_tar_member(archive, info, target, mask, folders):
+def unpack_tar_member(archive: tarfile.TarFile, info: tarfile.TarInfo, target: Path, mask: int, folders: Folders) -> None:
     """One member of a tar; see :func:`unpack`."""
     if info.isdir() and info.name.strip("./") == "":
         return
@@ -152,7 +158,7 @@ def unpack_tar_member(archive, info, target, mask, folders):
         root = target / info.name.strip("/").lstrip("./").split("/")[0]
         landing = os.path.normpath(path.parent / info.linkname)
         if info.linkname.startswith("/") or not (landing == str(root) or landing.startswith(f"{root}/")):
-            raise Failed("unsafe-source", f"{info.name[:200]!r} is a link that leaves the source")
+            raise FailedError("unsafe-source", f"{info.name[:200]!r} is a link that leaves the source")
         path.symlink_to(info.linkname)
     elif info.islnk():
         origin = place_of_link(target, info)
@@ -163,23 +169,23 @@ def unpack_tar_member(archive, info, target, mask, folders):
         path.chmod(mode)
         os.utime(path, (info.mtime, info.mtime))
     else:
-        raise Failed("unsafe-source", f"{info.name[:200]!r} is a device or of an unknown kind")
+        raise FailedError("unsafe-source", f"{info.name[:200]!r} is a device or of an unknown kind")
 
 
-def place_of_link(target, info):
+def place_of_link(target: Path, info: tarfile.TarInfo) -> Path:
     """The earlier member that a hard link names."""
     parts = [part for part in info.linkname.split("/") if part not in ("", ".")]
     origin = target.joinpath(*parts)
     if info.linkname.startswith("/") or ".." in parts or not stat.S_ISREG(os.lstat(origin).st_mode):
-        raise Failed("unsafe-source", f"{info.name[:200]!r} is a hard link that leaves the source")
+        raise FailedError("unsafe-source", f"{info.name[:200]!r} is a hard link that leaves the source")
     return origin
 
 
-def unpack_zip_member(archive, info, target, mask, folders):
+def unpack_zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, mask: int, folders: Folders) -> None:
     """One member of a zip; see :func:`unpack`. Its times have no zone and are read as UTC."""
     mode = info.external_attr >> 16
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise Failed("unsafe-source", f"{info.filename[:200]!r} is a link or device")
+        raise FailedError("unsafe-source", f"{info.filename[:200]!r} is a link or device")
     path = place(target, info.filename)
     mtime = zip_time(info)
     if info.is_dir():
@@ -192,7 +198,7 @@ def unpack_zip_member(archive, info, target, mask, folders):
     os.utime(path, (mtime, mtime))
 
 
-def zip_time(info):
+def zip_time(info: zipfile.ZipInfo) -> float:
     """Seconds since 1970 of a zip member; TZ is UTC here."""
     try:
         return time.mktime((*info.date_time, 0, 0, 0))
@@ -203,7 +209,7 @@ def zip_time(info):
 # The build environment
 
 
-def make_environment(root, wheels):
+def make_environment(root: Path, wheels: list[Path]) -> str:
     """Make a virtual environment of this interpreter from exactly ``wheels``; returns its python.
 
     Written by hand, since Debian's ``venv`` wants packages that an environment need not have: ``pyvenv.cfg`` is all that ``site`` looks at.
@@ -222,7 +228,7 @@ def make_environment(root, wheels):
     return str(scripts / "python3")
 
 
-def install_wheel(wheel, site, scripts, root):
+def install_wheel(wheel: Path, site: Path, scripts: Path, root: Path) -> None:
     """Unpack one wheel (PEP 427): its data folder by scheme, scripts and entry points included."""
     with zipfile.ZipFile(wheel) as archive:
         for info in archive.infolist():
@@ -230,7 +236,7 @@ def install_wheel(wheel, site, scripts, root):
                 continue
             parts = [part for part in info.filename.split("/") if part]
             if ".." in parts or info.filename.startswith("/"):
-                raise Failed("backend-missing", f"{wheel.name} has a member that leaves it")
+                raise FailedError("backend-missing", f"{wheel.name} has a member that leaves it")
             path = site.joinpath(*parts)
             if parts[0].endswith(".data") and len(parts) > 2:
                 path = {"purelib": site, "platlib": site, "scripts": scripts, "headers": root / "include"}.get(parts[1], root).joinpath(*parts[2:])
@@ -243,7 +249,7 @@ def install_wheel(wheel, site, scripts, root):
                 write_entry_points(path.read_text(encoding="utf-8"), scripts)
 
 
-def fix_script(path, scripts):
+def fix_script(path: Path, scripts: Path) -> None:
     """Give a script of a wheel its interpreter."""
     data = path.read_bytes()
     if data.startswith(b"#!python"):
@@ -251,7 +257,7 @@ def fix_script(path, scripts):
     path.chmod(0o755)
 
 
-def write_entry_points(text, scripts):
+def write_entry_points(text: str, scripts: Path) -> None:
     """Console scripts that a backend may call by name."""
     section = ""
     for line in text.splitlines():
@@ -267,7 +273,7 @@ def write_entry_points(text, scripts):
             path.chmod(0o755)
 
 
-def environment(recipe, work):
+def environment(recipe: Json, work: Path) -> dict[str, str]:
     """The environment variables of a build, from nothing."""
     home = work / "home"
     (work / "tmp").mkdir()
@@ -295,27 +301,27 @@ def environment(recipe, work):
 # The build system
 
 
-def build_system(tree, recipe):
+def build_system(tree: Path, recipe: Json) -> Json:
     """What builds this tree: the recipe says how it is entered and which backend, read from ``pyproject.toml`` when the recipe was made."""
     entry = recipe.get("entry", "pep517")
     if entry == "setup.py" and not (tree / "setup.py").is_file():
-        raise Failed("source-layout", "the recipe enters by setup.py and the source has none")
+        raise FailedError("source-layout", "the recipe enters by setup.py and the source has none")
     paths = [] if recipe.get("ignore_backend_path") else list(recipe.get("backend_path") or [])
     for path in paths:
         landing = os.path.normpath(tree / path)
         if landing != str(tree) and not landing.startswith(f"{tree}/"):
-            raise Failed("unsafe-source", "backend-path leaves the source")
+            raise FailedError("unsafe-source", "backend-path leaves the source")
     return {"entry": entry, "backend": recipe.get("backend") or LEGACY, "paths": [str(tree / path) for path in paths]}
 
 
-def ask_requirements(python, env, spec, tree, work, recipe):
+def ask_requirements(python: str, env: dict[str, str], spec: Json, tree: Path, *, work: Path, recipe: Json) -> list[str]:
     """What the backend asks for beyond what is installed. Asked in a copy of the tree where entering by setup.py would not have asked."""
     where = tree
     if spec["entry"] == "setup.py":
         where = work / "ask" / tree.name
         where.parent.mkdir()
         shutil.copytree(tree, where, symlinks=True)
-    answer = hook(python, env, {**spec, "hook": "get_requires_for_build_wheel"}, where, work)
+    answer = hook(python, env, {**spec, "hook": "get_requires_for_build_wheel"}, where, work=work)
     if where is not tree:
         shutil.rmtree(where.parent, ignore_errors=True)
     listed = {normal(item) for item in recipe.get("requirements") or []}
@@ -329,37 +335,36 @@ def ask_requirements(python, env, spec, tree, work, recipe):
     return needs[:50]
 
 
-def normal(requirement):
+def normal(requirement: str) -> str:
     """The normal name (PEP 503) at the start of a requirement."""
     found = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement)
     return re.sub(r"[-_.]+", "-", found.group(1)).strip("-").lower() if found else requirement
 
 
-def hook(python, env, spec, tree, work):
+def hook(python: str, env: dict[str, str], spec: Json, tree: Path, *, work: Path) -> Json:
     """Run one hook of PEP 517 in its own process; a crash of the backend is an answer, not ours."""
     ask, answer = work / "hook.json", work / "answer.json"
     ask.write_text(json.dumps(spec), encoding="utf-8")
     if answer.exists():
         answer.unlink()
-    code = subprocess.run([python, os.path.abspath(__file__), HOOK, str(ask), str(answer)], cwd=tree, env=env, check=False).returncode
+    code = subprocess.run([python, str(Path(__file__).resolve()), HOOK, str(ask), str(answer)], cwd=tree, env=env, check=False).returncode
     try:
         value = json.loads(answer.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise Failed("backend-failed", f"{spec['hook']} ended with exit code {code} and no answer") from None
+        raise FailedError("backend-failed", f"{spec['hook']} ended with exit code {code} and no answer") from None
     if not isinstance(value, dict):
-        raise Failed("backend-failed", f"{spec['hook']} gave an answer of unknown form")
+        raise FailedError("backend-failed", f"{spec['hook']} gave an answer of unknown form")
     if "error" in value:
-        raise Failed(str(value.get("class", "backend-failed")), f"{spec['hook']}: {value['error']}")
+        raise FailedError(str(value.get("class", "backend-failed")), f"{spec['hook']}: {value['error']}")
     return value
 
 
-def run_hook(ask, answer, *_rest):
+def run_hook(ask: str, answer: str) -> int:
     """The child side of :func:`hook`: import the backend, call it, write the answer."""
     import importlib
     import traceback
 
-    with open(ask, encoding="utf-8") as stream:
-        spec = json.load(stream)
+    spec = json.loads(Path(ask).read_text(encoding="utf-8"))
     sys.path[0:1] = spec["paths"]  # instead of the folder of drivers
     result = {}
     try:
@@ -380,21 +385,20 @@ def run_hook(ask, answer, *_rest):
         except (Exception, SystemExit) as error:  # noqa: BLE001  # any failure of package code is the backend's
             traceback.print_exc()
             result = {"class": "backend-failed", "error": f"{type(error).__name__}: {error}"[:1000]}
-    with open(answer, "w", encoding="utf-8") as stream:
-        json.dump(result, stream)
+    Path(answer).write_text(json.dumps(result), encoding="utf-8")
     return 0
 
 
-def hand_over(dist, target, expected):
+def hand_over(dist: Path, target: Path, expected: object) -> Json:
     """Copy the one wheel out, under the name that the original has."""
     found = sorted(item for item in dist.iterdir() if item.name.endswith(".whl"))
     if len(found) != 1:
-        raise Failed("output-missing", f"the build made {len(found)} wheels: {', '.join(item.name for item in found)[:500]}")
+        raise FailedError("output-missing", f"the build made {len(found)} wheels: {', '.join(item.name for item in found)[:500]}")
     wheel = found[0]
     if wheel.is_symlink() or not wheel.is_file():
-        raise Failed("output-refused", f"{wheel.name} is not a plain file")
+        raise FailedError("output-refused", f"{wheel.name} is not a plain file")
     if expected and wheel.name != expected:
-        raise Failed("output-other-name", f"built {wheel.name}, the original is {expected}")
+        raise FailedError("output-other-name", f"built {wheel.name}, the original is {expected}")
     target.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(wheel, target / wheel.name)
     return {"built": wheel.name}

@@ -5,7 +5,6 @@ Reads ``/in/original``, ``/in/rebuilt``, ``/in/source`` and ``/in/facts.json`` (
 """
 
 import json
-import os
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -27,10 +26,11 @@ def main(argv: list[str]) -> int:
     try:
         result = judge(inner)
     except LimitError as error:
-        result = {"outcome": "limit-exceeded", "cause": {"class": "output", "detail": error.detail[:400]}, "findings": [], "differences": [], "count": 0}
+        cause = {"class": "output", "detail": error.detail[:400]}
+        result = {"outcome": "limit-exceeded", "cause": cause, "findings": [], "differences": [], "count": 0}
     draft = outer / ".result.json"
     draft.write_text(json.dumps(result), encoding="utf-8")
-    os.replace(draft, outer / "result.json")
+    draft.replace(outer / "result.json")
     return 0
 
 

@@ -6,12 +6,12 @@ JSON, ``/out/result.json``. Every string in it is hostile input cut to a length;
 
 import configparser
 import json
-import os
 import re
 import stat
 import sys
 import tomllib
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 from reprove.archive.limits import ArchiveError, LimitError, UnsafeSourceError
@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
         result["problem"] = {"class": "source-layout", "detail": cut(error.detail)}
     draft = outer / ".result.json"
     draft.write_text(json.dumps(result), encoding="utf-8")
-    os.replace(draft, outer / "result.json")
+    draft.replace(outer / "result.json")
     return 0
 
 
@@ -56,9 +56,9 @@ def collect(inner: Path, facts: dict, result: dict) -> None:
         result["wheel"] = {"distribution": cut(found["name"]), "version": cut(found["version"]), "tag": cut(found["tag"])}
     try:
         with open_zip(inner / "original") as archive:
-            source = wheel_facts(archive, result) or (inner / "source").exists() and read_source(inner / "source", wanted=WANTED.__contains__)
-            if source:
-                source_facts(archive, source, result)
+            wheel_facts(archive, result)
+            if (inner / "source").exists():
+                source_facts(archive, read_source(inner / "source", wanted=WANTED.__contains__), result)
     except UnsafeSourceError:
         raise
     except ArchiveError as error:
@@ -157,7 +157,7 @@ def source_facts(archive: OpenZip, source: Source, result: dict) -> None:
     if inside:
         add_finding(result, "the source holds the original", inside.path)
     pairs, kept, masked, unsourced = [], 0, Counter(), []
-    for entry, digest in zip(archive.zip.entries, archive.zip.digests):
+    for entry, digest in zip(archive.zip.entries, archive.zip.digests, strict=True):
         if entry.is_dir or in_dist_info(entry.name):
             continue
         member = index.same(entry.name, digest)
@@ -200,10 +200,8 @@ def build_system(source: Source, result: dict) -> None:
         system["backend_path"] = texts(table.get("backend-path"))
     system["dependency_groups"] = isinstance(project.get("dependency-groups"), dict)
     config = configparser.RawConfigParser(strict=False)
-    try:
+    with suppress(configparser.Error):
         config.read_string(source.kept.get("setup.cfg", b"").decode("utf-8", "replace"))
-    except configparser.Error:
-        pass
     declared = config.get("options", "setup_requires", fallback="")
     system["setup_requires"] = texts([line.strip() for line in re.split(r"[\n;]" if "\n" not in declared else r"\n", declared) if line.strip()])
     system["universal"] = any(config.get(section, "universal", fallback="") not in ("", "0") for section in ("bdist_wheel", "wheel"))

@@ -247,7 +247,8 @@ def _pairs(value: Mapping[str, Any], key: str) -> list[tuple[int, int]]:
     """Lists of two integers in the range of a zip's dates; anything else is left out."""
     found = value.get(key)
     rows = found if isinstance(found, list) else []
-    return [(row[0], row[1]) for row in rows if isinstance(row, list) and len(row) == 2 and all(type(item) is int and 0 <= item < 2**32 for item in row)]  # noqa: PLR2004
+    whole = (row for row in rows if isinstance(row, list) and len(row) == 2)
+    return [(row[0], row[1]) for row in whole if all(type(item) is int and 0 <= item < 2**32 for item in row)]
 
 
 def _first(value: object) -> str:

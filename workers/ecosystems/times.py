@@ -21,7 +21,7 @@ _STEP = 2
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A time zone as a POSIX ``TZ`` value, so that the build environment needs no zone files. ``rule``: which daylight-saving rule of :func:`_summer`."""
+    """A time zone as a POSIX ``TZ`` value, so that the build environment needs no zone files. ``rule`` names its summer time in :func:`_summer`."""
 
     name: str
     posix: str
