@@ -183,6 +183,9 @@ class LogStore:
                 raise DiskFullError("the disk of log.db is full") from error
             # An input/output error may have hit the sync of the commit: nobody knows whether it is durable.
             raise FatalError(f"log.db: {error}; whether the batch is committed is known after a restart") from error
+        except FatalError:
+            connection.execute("ROLLBACK")
+            raise
 
 
 def create(path: Path, *, meta: dict[str, str], head: Head) -> None:

@@ -44,7 +44,7 @@ class Instance:
         secrets.mkdir(parents=True)
         (home / "run").mkdir()
         self.attester = signers.generate(secrets / "attester.key")
-        signers.generate(secrets / "log.key", ed25519_key=True)
+        self.log_signer = signers.generate(secrets / "log.key", ed25519_key=True)
         signers.generate(secrets / "witness.key", ed25519_key=True)
         (home / "attester.pem").write_text(self.attester.public_key.pem)
         self.values: dict[str, str] = {
@@ -113,7 +113,8 @@ class Instance:
         return True
 
     def errors(self, module: str) -> str:
-        return (self.home / "run" / f"{module}.err").read_text()
+        path = self.home / "run" / f"{module}.err"
+        return path.read_text() if path.exists() else ""
 
     def end(self, process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
         process.send_signal(number)
