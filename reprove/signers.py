@@ -55,11 +55,11 @@ class _SecuresystemslibSigner:
     """Any other URI scheme, through securesystemslib."""
 
     def __init__(self, uri: str, public: PublicKey) -> None:
-        from securesystemslib.signer import Signer as Dispatcher
-        from securesystemslib.signer import SSlibKey
+        from securesystemslib import signer as library
 
         self._public = public
-        self._signer = Dispatcher.from_priv_key_uri(uri, SSlibKey.from_pem(public.pem.encode()))
+        key = library.SSlibKey.from_crypto(serialization.load_der_public_key(public.spki))  # type: ignore[attr-defined]  # the library exports without __all__
+        self._signer = library.Signer.from_priv_key_uri(uri, key)  # type: ignore[attr-defined]  # as above
 
     @property
     def public_key(self) -> PublicKey:

@@ -95,6 +95,18 @@ class Instance:
             os.killpg(process.pid, signal.SIGKILL)
         return code
 
+    def wait_crash(self, name: str, point: str, timeout: float = 40) -> None:
+        """Wait until a process (or its child) died at a crash point, then kill the rest of it, as a host that dies would."""
+        deadline = time.monotonic() + timeout
+        path = self.home / "run" / f"{name}.log"
+        line = f"dying at crash point {point}\n"
+        while line not in path.read_text(errors="replace"):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{name} never reached crash point {point}\n{self.logs()}")
+            time.sleep(0.05)
+        self.kill(name)
+        path.write_text("")
+
     def stop(self) -> None:
         for process in self.processes.values():
             with contextlib.suppress(ProcessLookupError):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -250,21 +252,12 @@ def _row(tried: Tried) -> CandidateRow:
     return CandidateRow(tried.n, tried.outcome, recipe, tried.cause, tried.needs or None)
 
 
-@dataclass(slots=True)
-class _timed:  # noqa: N801  # used like a function
+@contextmanager
+def _timed(attempt: Attempt, phase: Phase, candidate: int | None = None) -> Iterator[dict[str, str]]:
     """Report a phase around a block and add its wall clock to the attempt's timings."""
-
-    attempt: Attempt
-    phase: Phase
-    candidate: int | None = None
-
-    def __enter__(self) -> dict[str, str]:
-        self._begun = time.monotonic()
-        self._inner = self.attempt.context.heartbeat.phase(self.phase, candidate=self.candidate)
-        return self._inner.__enter__()
-
-    def __exit__(self, *error: object) -> None:
-        spent = int((time.monotonic() - self._begun) * 1000)
-        self.attempt.timings[self.phase] = self.attempt.timings.get(self.phase, 0) + spent
-        self._inner.__exit__(*error)  # type: ignore[arg-type]  # passed through
-
+    begun = time.monotonic()
+    try:
+        with attempt.context.heartbeat.phase(phase, candidate=candidate) as notes:
+            yield notes
+    finally:
+        attempt.timings[phase] = attempt.timings.get(phase, 0) + int((time.monotonic() - begun) * 1000)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from reprove.client import Client, Json, from_environment
+from reprove.client import Json, from_environment
 from reprove.core.outcomes import Outcome
 
 EXIT_OK = 0

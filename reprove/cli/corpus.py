@@ -91,8 +91,9 @@ def read_corpus(file: Path) -> list[Wheel]:
         raise ProblemError(Slug.INVALID_REQUEST, f"{file} is not a JSON list of at most {MAX_WHEELS} objects")
     wheels: dict[Wheel, None] = {}
     for at, row in enumerate(rows):
-        texts = [row.get(key) for key in ("project", "version", "wheel")] if isinstance(row, dict) else []
-        if len(texts) != 3 or not all(isinstance(text, str) and text for text in texts):
+        given = [row.get(key) for key in ("project", "version", "wheel")] if isinstance(row, dict) else []
+        texts = [text for text in given if isinstance(text, str) and text]
+        if len(texts) != 3:
             raise ProblemError(Slug.INVALID_REQUEST, f"row {at + 1} of {file} lacks project, version or wheel", pointer=f"/{at}")
         wheel = Wheel(*texts)
         _ = wheel.purl  # a row that names no file is told now, not after an hour
@@ -181,10 +182,10 @@ def _one(client: Client, wheel: Wheel, results: Results, *, force: bool) -> Json
         if identifier is None:
             identifier = client.request_rebuild(str(wheel.purl), force=force)
             results.put(wheel, {"rebuild": identifier, "state": "posted"})
-        document: Json = {}
+        last: Json = {}
         for document in client.follow(identifier):
-            pass
-        row = row_of(document, client.events(identifier))
+            last = document
+        row = row_of(last, client.events(identifier))
     except (ReproveError, KeyError, TypeError, ValueError) as error:
         # an answer that makes no sense ends one row, not the run; --resume tries it again
         row = {"state": "failed", "error": str(error)[:500]} | ({"rebuild": begun} if (begun := results.begun(wheel)) else {})

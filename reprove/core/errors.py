@@ -56,8 +56,8 @@ class Slug(StrEnum):
         return _STATUS[self]
 
     @property
-    def title(self) -> str:
-        """The slug in words; the same for every occurrence."""
+    def words(self) -> str:
+        """The problem's title: the slug in words, the same for every occurrence."""
         return self.value.replace("-", " ").capitalize()
 
 
@@ -99,7 +99,7 @@ class Problem:
         """The ``application/problem+json`` body."""
         body: dict[str, object] = {
             "type": f"urn:reprove:problem:{self.slug}",
-            "title": self.slug.title,
+            "title": self.slug.words,
             "status": self.slug.status,
             "detail": self.detail,
         }

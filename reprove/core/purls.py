@@ -34,9 +34,8 @@ class Purl:
     def __str__(self) -> str:
         path = f"{self.namespace}/{self.name}" if self.namespace else self.name
         version = f"@{quote(self.version, safe='.-_~')}" if self.version else ""
-        qualifiers = [
-            f"{key}={quote(value, safe='.-_~:/')}" for key, value in (("file_name", self.file_name), ("repository_url", self.repository_url)) if value is not None
-        ]
+        known = (("file_name", self.file_name), ("repository_url", self.repository_url))
+        qualifiers = [f"{key}={quote(value, safe='.-_~:/')}" for key, value in known if value is not None]
         return f"pkg:{self.type}/{path}{version}" + (f"?{'&'.join(qualifiers)}" if qualifiers else "")
 
     def without_file(self) -> Purl:

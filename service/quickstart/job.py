@@ -13,7 +13,7 @@ from reprove.client import Client, Json, ServiceError
 from reprove.core.digests import Sha256
 from reprove.core.errors import VerificationError
 from reprove.core.outcomes import Outcome
-from reprove.core.trust import TrustFile
+from reprove.core.trust import parse_trust
 from reprove.core.verification import verify_evidence
 from reprove.settings import Settings
 from service.quickstart.screen import Screen
@@ -80,7 +80,7 @@ def _prove(client: Client, settings: Settings, rebuild: Json) -> Verdict:
     path = settings.home / "evidence" / f"{re.sub(r'[^A-Za-z0-9._+-]', '_', str(original.get('file', original['sha256'])))}.json"
     write_public(path, data)
     try:
-        trust = TrustFile.parse((settings.home / "trust.json").read_bytes())
+        trust = parse_trust((settings.home / "trust.json").read_bytes())
         verify_evidence(data, trust, subject_sha256=Sha256(str(original["sha256"])), any_outcome=True)
     except VerificationError as error:
         return Verdict(rebuild, path, verified=False, why_not=error.detail, decision=decision)

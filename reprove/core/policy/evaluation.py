@@ -21,9 +21,13 @@ from reprove.core.statements.decision import ArtifactVerdict, BoundPolicy, Reaso
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One artifact that is asked about: its digest, the file's purl where it was asked by name, whether a rebuild of it is under way."""
+    """One artifact that is asked about.
 
-    sha256: Sha256
+    ``sha256`` is None when nobody has seen the bytes that ``purl`` names; ``purl`` is the file's where it was asked by name; ``under_way``
+    says that a rebuild of it has not ended.
+    """
+
+    sha256: Sha256 | None
     purl: Purl | None = None
     under_way: bool = False
 
@@ -54,6 +58,9 @@ def evaluate(
     rows: list[ArtifactVerdict] = []
     bound: set[BoundPolicy] = set()
     for question in questions:
+        if question.sha256 is None:
+            rows.append(_unknown(question))
+            continue
         own = by_digest.get(question.sha256, [])
         names = [question.purl] if question.purl is not None else sorted({each.purl for each in own}, key=str)
         results = [_Name(question, name, own, by_purl.get(name, ()), now).under(policy, bindings, policies, bound) for name in names]
@@ -100,7 +107,8 @@ class _Name:
     def _by(self, policy: Policy) -> _Result:
         rule = policy.rule_for(self.purl)
         if rule is None:
-            return _deny(Reason("match", f"a rule of policy {policy.name} that matches", str(self.purl), "add a rule to the policy, or ask under another policy"))
+            remedy = "add a rule to the policy, or ask under another one"
+            return _deny(Reason("match", f"a rule of policy {policy.name} that matches", str(self.purl), remedy))
         admitted: list[Opinion] = []
         refused: list[Opinion] = []
         for opinion in self.own:
@@ -130,7 +138,7 @@ class _Name:
         return _deny(*dict.fromkeys(reasons))
 
     def _decide(self, rule: Rule, folded: Sequence[Unit]) -> _Result:
-        conflicting = conflicts(self.same_name, self.purl, self.question.sha256)
+        conflicting = conflicts(self.same_name, self.purl, folded[0].newest.sha256)
         dissent = tuple(_dissent(unit) for unit in folded if unit.dissents) if rule.dissent is Dissent.DENY else ()
         supports, misses = [], []
         for unit in folded:
@@ -165,7 +173,8 @@ class _Name:
             foreign = sorted({each.id for each in comparison.passes or ()} - set(rule.passes))
             if foreign or not comparison.passes:
                 actual = ", ".join(foreign) or "no pass is named"
-                reasons.append(Reason("passes", ", ".join(rule.passes) or "none", f"{actual} ({identity})", "add the pass to the policy's passes, if you accept it"))
+                expected = ", ".join(rule.passes) or "none"
+                reasons.append(Reason("passes", expected, f"{actual} ({identity})", "if you accept it, add the pass to the rule's passes"))
         age = _age(unit.newest, self.now)
         if age is None or age > rule.max_age:
             actual = "of unknown age" if age is None else f"{_days(age)} old"
@@ -214,12 +223,14 @@ def _combine(question: Question, results: Sequence[_Result], names: Sequence[Pur
 
 
 def _unknown(question: Question) -> ArtifactVerdict:
-    """A digest that nothing is known of."""
+    """A digest or a name that nothing is known of."""
+    purl = str(question.purl) if question.purl is not None else None
     if question.under_way:
         reason = Reason("no-attestation", "a rebuild", "a rebuild of it is under way")
-        return ArtifactVerdict(sha256=question.sha256, verdict=Verdict.PENDING, reasons=(reason,))
-    reason = Reason("no-attestation", "a rebuild", "none: this instance has never seen these bytes", "reprove rebuild PURL --wait, with the purl that names them")
-    return ArtifactVerdict(sha256=question.sha256, verdict=Verdict.DENY, reasons=(reason,))
+        return ArtifactVerdict(sha256=question.sha256, verdict=Verdict.PENDING, purl=purl, reasons=(reason,))
+    name = shlex.quote(purl) if purl else "PURL"
+    reason = Reason("no-attestation", "a rebuild", "none: this instance has never seen it", f"reprove rebuild {name} --wait")
+    return ArtifactVerdict(sha256=question.sha256, verdict=Verdict.DENY, purl=purl, reasons=(reason,))
 
 
 def _age(opinion: Opinion, now: datetime) -> timedelta | None:

@@ -116,7 +116,7 @@ def _optional(kind: Any) -> Any:  # noqa: ANN401  # a type expression
     return None
 
 
-def _read(kind: Any, value: object, pointer: str) -> Any:  # noqa: ANN401, C901, PLR0911  # one branch for each kind of type
+def _read(kind: Any, value: object, pointer: str) -> Any:  # noqa: ANN401  # one branch for each kind of type
     inner = _optional(kind)
     if inner is not None:
         return _read(inner, value, pointer)

@@ -17,6 +17,7 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 MAX_PAYLOAD_BYTES = 12 * 1024 * 1024
 MAX_SUBJECTS = 256
 MAX_NAME = 1024
+_ODD = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _SHA512 = re.compile(r"[0-9a-f]{128}\Z")
 
 
@@ -131,7 +132,7 @@ def _subject(row: object, pointer: str) -> Subject:
     if not isinstance(row, dict) or set(row) != {"name", "digest"}:
         raise bad("must have name and digest and nothing else", pointer)
     name, digest = row["name"], row["digest"]
-    if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME or any(ord(character) < 0x20 or 0xD800 <= ord(character) < 0xE000 for character in name):
+    if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME or _ODD.search(name):
         raise bad(f"must be 1 to {MAX_NAME} printable characters", f"{pointer}/name")
     if not isinstance(digest, dict) or "sha256" not in digest or set(digest) - {"sha256", "sha512"}:
         raise bad("must have sha256, may have sha512, and nothing else", f"{pointer}/digest")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from reprove.core.canonical import canonical
 from reprove.core.digests import AttestationId, Sha256, sha256
+from reprove.core.merkle import Compact, leaf_hash
 from reprove.core.statements.codec import Timestamp, bad, to_json
 from reprove.core.statements.common import MAX_SUBJECTS, PredicateType, Statement, Subject, expect, make, predicate
 from reprove.core.statements.parts import Deployment
@@ -32,9 +34,12 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactVerdict:
-    """One artifact of the decision. ``attestations`` are the ids that the verdict rests on."""
+    """One artifact of the decision. ``sha256`` is absent when only a name was given and nobody has seen its bytes; such a row never allows.
 
-    sha256: Sha256
+    ``attestations`` are the ids that the verdict rests on.
+    """
+
+    sha256: Sha256 | None = None
     verdict: Verdict
     purl: str | None = None
     reasons: tuple[Reason, ...] = ()
@@ -110,6 +115,8 @@ class Decision:
             worst = all(row.verdict is Verdict.ALLOW for row in self.artifacts)
             if not self.artifacts or (self.verdict is Verdict.ALLOW) != worst:
                 raise bad("the verdict is allow exactly when every artifact's is")
+            if any(row.sha256 is None and (row.purl is None or row.verdict is Verdict.ALLOW) for row in self.artifacts):
+                raise bad("an artifact without sha256 has a purl and is not allowed")
 
 
 def row_bytes(artifacts: tuple[ArtifactVerdict, ...]) -> list[bytes]:
@@ -117,33 +124,38 @@ def row_bytes(artifacts: tuple[ArtifactVerdict, ...]) -> list[bytes]:
     return [canonical(to_json(row)) for row in artifacts]
 
 
-def build(decision: Decision, names: dict[Sha256, str]) -> Statement:
-    """Make the statement of up to 256 artifacts; ``names`` are file names by digest, else the digest is the name."""
-    if decision.artifacts is None or len(decision.artifacts) > MAX_SUBJECTS:
-        raise bad(f"more than {MAX_SUBJECTS} artifacts need rows")
-    subjects = tuple(Subject(names.get(row.sha256, f"sha256:{row.sha256}"), row.sha256) for row in decision.artifacts)
-    return make(subjects, PredicateType.DECISION, decision)
-
-
-def build_large(decision: Decision) -> Statement:
-    """Make the statement of a decision with ``rows``: its subject is the digest of the JCS list of all rows."""
-    if decision.rows is None:
-        raise bad("a large decision needs rows")
-    return make((Subject("rows.json", decision.rows.sha256),), PredicateType.DECISION, decision)
-
-
 def rows_digest(artifacts: tuple[ArtifactVerdict, ...]) -> Sha256:
     """SHA-256 of the JCS list of the rows."""
     return sha256(canonical([to_json(row) for row in artifacts]))
 
 
+def rows_of(artifacts: tuple[ArtifactVerdict, ...]) -> Rows:
+    """What stands in a decision for more than 256 rows."""
+    tree = Compact()
+    for row in row_bytes(artifacts):
+        tree.append(leaf_hash(row))
+    return Rows(rows_digest(artifacts), Sha256(tree.root().hex()), len(artifacts))
+
+
+def build(decision: Decision, names: Mapping[Sha256, str]) -> Statement:
+    """Make the statement; ``names`` are file names by digest, else the digest is the name. Its subjects are :func:`_subjects`."""
+    subjects = tuple(Subject("rows.json" if decision.rows else names.get(digest, f"sha256:{digest}"), digest) for digest in _subjects(decision))
+    return make(subjects, PredicateType.DECISION, decision)
+
+
 def read(statement: Statement) -> Decision:
     """Read a decision and tie its subjects to its rows."""
     decision = expect(statement, PredicateType.DECISION, Decision)
-    if decision.artifacts is not None:
-        expected = [row.sha256 for row in decision.artifacts]
-    else:
-        expected = [decision.rows.sha256] if decision.rows else []
-    if [subject.sha256 for subject in statement.subjects] != expected:
+    if [subject.sha256 for subject in statement.subjects] != _subjects(decision):
         raise bad("the decision's subjects are not its artifacts")
     return decision
+
+
+def _subjects(decision: Decision) -> list[Sha256]:
+    """The artifacts' digests, each once; the digest of the rows when there are more than 256 or when no digest is known at all."""
+    if decision.rows is not None:
+        return [decision.rows.sha256]
+    artifacts = decision.artifacts or ()
+    if len(artifacts) > MAX_SUBJECTS:
+        raise bad(f"more than {MAX_SUBJECTS} artifacts need rows")
+    return list(dict.fromkeys(row.sha256 for row in artifacts if row.sha256 is not None)) or [rows_digest(artifacts)]
