@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def _older(path: Path, log: VKey | None) -> Checkpoint:
 
 
 def _progress() -> Callable[[int, int], None] | None:
-    if not click.get_text_stream("stderr").isatty():
+    if not sys.stderr.isatty():
         return None
 
     def show(done: int, size: int) -> None:
