@@ -39,11 +39,13 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signed:
-    """A checked envelope: its id, its JCS bytes, the blobs that it names."""
+    """A checked envelope: its id, its JCS bytes, the blobs that it names; ``packages`` are those that its environment's ``lock`` names."""
 
     id: AttestationId
     envelope: bytes
     blobs: frozenset[str]
+    lock: str | None = None
+    packages: frozenset[str] = frozenset()
 
 
 def claim(conn: Connection, attempt_id: str, kind: AttemptKind, *, principal: Principal, worker_sha256: str, now: datetime, seconds: int) -> Claimed:
@@ -187,6 +189,9 @@ class ResolutionFacts:
 
 
 def _store(conn: Connection, row: AttemptRow, lease: str, signed: Signed, kind: ReportKind, now: datetime) -> None:
+    absent = blobs.missing(conn, signed.blobs | signed.packages)
+    if absent:
+        raise ProblemError(Slug.INVALID_REQUEST, f"{len(absent)} blobs that it names are not stored: {', '.join(absent[:20])}")
     conn.execute(
         report.insert().values(
             id=signed.id,
@@ -199,11 +204,11 @@ def _store(conn: Connection, row: AttemptRow, lease: str, signed: Signed, kind: 
             created=now,
         )
     )
-    absent = blobs.missing(conn, signed.blobs)
-    if absent:
-        raise ProblemError(Slug.INVALID_REQUEST, f"{len(absent)} blobs that it names are not stored: {', '.join(absent[:20])}")
     # from now on the rebuild holds them, for ever; the attempt's own references end with it
     blobs.refer(conn, signed.blobs, row.rebuild_id)
+    if signed.lock is not None:
+        # one holder for all rebuilds of an environment: hundreds of packages each
+        blobs.refer(conn, signed.packages, f"lock:{signed.lock}")
     blobs.release(conn, row.id)
     attempts.set_state(conn, row, AttemptState.REPORTED, now=now)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reprove.core import dsse
-from reprove.core.digests import sha256
+from reprove.core.canonical import parse
+from reprove.core.digests import parse_sha256, sha256
 from reprove.core.dsse import Envelope
 from reprove.core.errors import ProblemError, Slug
 from reprove.core.keys import PublicKey
@@ -14,8 +15,11 @@ from reprove.core.statements import common, report, resolution
 from reprove.core.statements.report import CandidateRow, Report
 from reprove.core.statements.resolution import Resolution
 from service.records.attempts import AttemptRow
+from service.records.blobstore import BlobStore
 from service.records.fenced import ResolutionFacts, Signed
 from service.records.rebuilds import RebuildRow
+
+MAX_LOCK = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +53,8 @@ def check_resolution(envelope: Envelope, fence: Fence) -> tuple[Signed, Resoluti
     return Signed(id=envelope.id, envelope=envelope.encode(), blobs=frozenset(resolution.blobs(value))), _facts(value)
 
 
-def check_report(envelope: Envelope, fence: Fence) -> tuple[Signed, list[dict[str, object]]]:
-    """Read and check a report. Raises ``invalid-request`` or ``forbidden`` with what does not agree."""
+def check_report(envelope: Envelope, fence: Fence, store: BlobStore) -> tuple[Signed, list[dict[str, object]]]:
+    """Read and check a report; its environment's lock is read from ``store``. Raises ``invalid-request`` or ``forbidden`` with what does not agree."""
     _check_signature(envelope, fence)
     value = report.read(common.decode(envelope.payload))
     _check_fence(value.rebuild, value.lease, value.request.sha256, value.worker.sha256, fence)
@@ -60,8 +64,21 @@ def check_report(envelope: Envelope, fence: Fence) -> tuple[Signed, list[dict[st
         raise _disagrees("it names another resolution")
     if value.original.sha256 != fence.rebuild.original_sha256:
         raise _disagrees("its original is not the resolved one")
-    named = frozenset(report.blobs(value))
-    return Signed(id=envelope.id, envelope=envelope.encode(), blobs=named), _candidates(value)
+    lock = value.environment.lock.sha256 if value.environment is not None else None
+    packages = frozenset() if lock is None else read_packages(store, lock)
+    signed = Signed(id=envelope.id, envelope=envelope.encode(), blobs=frozenset(report.blobs(value)), lock=lock, packages=packages)
+    return signed, _candidates(value)
+
+
+def read_packages(store: BlobStore, lock: str) -> frozenset[str]:
+    """The packages that an environment's lock names: they must be stored too, or the environment could never be made again."""
+    if not store.has(lock):
+        raise ProblemError(Slug.INVALID_REQUEST, f"1 blob that it names is not stored: {lock}")
+    document = parse(store.read(lock, max_bytes=MAX_LOCK), max_bytes=MAX_LOCK, what="the environment's lock")
+    rows = document.get("packages") if isinstance(document, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise _disagrees("its environment's lock has no list of packages")
+    return frozenset(parse_sha256(row.get("sha256")) for row in rows)
 
 
 def _check_signature(envelope: Envelope, fence: Fence) -> None:

@@ -90,7 +90,7 @@ def report(lease: str) -> dict[str, Any]:
     envelope = _signed_body(lease, AttemptKind.REBUILD)
     if envelope.repeated:
         return {"id": envelope.id}
-    signed, candidates = intake.check_report(envelope.value, envelope.fence)
+    signed, candidates = intake.check_report(envelope.value, envelope.fence, api().store)
     api().database.grouped(lambda conn: fenced.store_report(conn, lease, signed, candidates, now))
     # a crash here loses nothing: the worker posts the same bytes again and gets the same id
     crash_point("report.stored")
