@@ -118,7 +118,7 @@ class Attestation:
             checks.blobs_of_report(signed.report)
         except UnconfirmedError as error:
             # Neither reproduced nor differs: a lying or damaged report is absence, and the alarm is for the operator.
-            log.error("claim not confirmed", alarm=True, rebuild=rebuild.id, report=rebuild.report_id, reason=str(error))
+            log.error("claim not confirmed", alarm=True, rebuild=rebuild.id, report=rebuild.report_id, reason=str(error))  # noqa: TRY400  # a verdict on input, not a fault of ours
             return replace(context, failure=_plain(f"the report was not confirmed: {error}"))
         return context
 
@@ -153,7 +153,7 @@ class Attestation:
         except (ProblemError, UnconfirmedError) as error:
             if any(row.log_index is not None for row in rows.persisted):
                 raise OwnError(f"a logged statement of {rebuild.id} is not ours: {error}") from error
-            log.error("statement rows that nobody here signed are removed", alarm=True, rebuild=rebuild.id, reason=str(error))
+            log.error("statement rows that nobody here signed are removed", alarm=True, rebuild=rebuild.id, reason=str(error))  # noqa: TRY400  # the same
             with self._database.write() as conn:
                 for row in rows.persisted:
                     conn.execute(delete(statement_input).where(statement_input.c.statement_id == row.id))
@@ -173,7 +173,8 @@ class Attestation:
         envelope, content = found[PredicateType.COMPARISON]
         comparison = comparisons.read(content)
         provenance = found.get(PredicateType.PROVENANCE)
-        if comparison.resolution is None or rows.resolution is None or comparison.resolution != rows.resolution.id or rows.resolution.rebuild_id != rebuild.id:
+        resolution = rows.resolution
+        if resolution is None or comparison.resolution != resolution.id or resolution.rebuild_id != rebuild.id:
             raise UnconfirmedError("the comparison is about another rebuild")
         if comparison.provenance != (provenance[0].id if provenance else None):
             raise UnconfirmedError("the comparison names another provenance")

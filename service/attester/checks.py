@@ -18,12 +18,12 @@ from reprove.core.errors import CallerError, ProblemError
 from reprove.core.keys import PublicKey
 from reprove.core.outcomes import Origin, Outcome
 from reprove.core.purls import parse_purl
-from reprove.core.states import AttemptState
 from reprove.core.statements import common
 from reprove.core.statements import report as reports
 from reprove.core.statements import resolution as resolutions
 from reprove.core.statements.report import Report
 from reprove.core.statements.resolution import Resolution
+from reprove.core.states import AttemptState
 from service.attester.enrolment import Enrolment, Role
 from service.attester.stored import Stored
 from service.records.attempts import AttemptKind, AttemptRow
@@ -151,7 +151,7 @@ class Checks:
 
     def _fence(self, rebuild: RebuildRow, row: ReportRow, attempt: AttemptRow | None, kind: AttemptKind, key: PublicKey) -> None:
         """The attempt whose lease the envelope was stored under: this rebuild's, this key's, ended by it, and in time."""
-        if attempt is None or attempt.id != row.attempt_id or attempt.rebuild_id != rebuild.id or row.rebuild_id != rebuild.id or attempt.kind is not kind:
+        if attempt is None or attempt.kind is not kind or {attempt.rebuild_id, row.rebuild_id} != {rebuild.id} or attempt.id != row.attempt_id:
             raise UnconfirmedError(f"{row.id} does not belong to an attempt of this rebuild")
         if attempt.state is not AttemptState.REPORTED:
             raise UnconfirmedError(f"attempt {attempt.id} is {attempt.state}: it did not end with a report")

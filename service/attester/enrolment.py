@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -52,7 +51,7 @@ class Enrolment:
     def keys(self) -> tuple[EnrolledKey, ...]:
         """Every enrolled key. Raises OwnError when the file is missing or malformed."""
         try:
-            facts = os.stat(self._path)
+            facts = self._path.stat()
             stamp = (facts.st_mtime_ns, facts.st_ino, facts.st_size)
             if stamp != self._stamp:
                 self._keys = parse_enrolled(self._path.read_bytes())

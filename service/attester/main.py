@@ -20,10 +20,13 @@ from reprove.core.statements.parts import Deployment
 from reprove.settings import Settings
 from reprove.signers import open_signer
 from service.attester.attest import Attestation, Identity
+from service.attester.deciding import Decisions
 from service.attester.enrolment import Enrolment
 from service.attester.rebuilding import Rebuilds
 from service.attester.stored import Stored
 from service.attester.submit import LogTrust, Submitter
+from service.gate.opinions import Opinions
+from service.gate.policies import PolicyFolder
 from service.log.client import LogClient
 from service.records.blobstore import BlobStore
 from service.records.database import Database, open_database
@@ -75,12 +78,16 @@ class Attester:
         stored = Stored(BlobStore(config.home / "blobs"))
         enrolment = Enrolment(config.home / "enrolled.json")
         enrolment.keys()
-        submitter = Submitter(LogClient(config.sockets / "sequencer.sock"), log_trust(believed, config.origin), identity.signer.public_key)
+        keys = log_trust(believed, config.origin)
+        submitter = Submitter(LogClient(config.sockets / "sequencer.sock"), keys, identity.signer.public_key)
         self._rebuilds = Rebuilds(database, Attestation(database, identity, enrolment, stored), submitter)
+        folder = config.home / "policies"
+        opinions = Opinions(believed, keys)
+        self._decisions = Decisions(database, identity, submitter, trust=keys, opinions=opinions, policies=lambda: PolicyFolder(folder))
 
     def step(self) -> int:
         """Do one round of all work; returns how much was done."""
-        return self._rebuilds.round()
+        return self._rebuilds.round() + self._decisions.round()
 
     def run(self, stop: threading.Event) -> None:
         """Step until told to stop. A fault of one step is logged and the next one tries again: nothing is lost, everything is in SQL."""
@@ -89,7 +96,7 @@ class Attester:
             try:
                 done = self.step()
             except ReproveError as error:
-                log.error("a step failed", alarm=True, reason=str(error))
+                log.error("a step failed", alarm=True, reason=str(error))  # noqa: TRY400  # the reason is one line on purpose
                 stop.wait(FAULT_SECONDS)
                 continue
             idle = 0 if done else idle + 1

@@ -104,9 +104,8 @@ class Rebuilds:
         log.error("resolution not confirmed", alarm=True, rebuild=row.id, resolution=row.resolution_id, reason=reason)
         try:
             with self._database.write() as conn:
-                rebuilds.move(
-                    conn, row.id, RebuildState.REJECTED, cause_class=Slug.UNAVAILABLE.value, cause_detail="no enrolled resolver has signed what the original is"
-                )
+                detail = "no enrolled resolver has signed what the original is"
+                rebuilds.move(conn, row.id, RebuildState.REJECTED, cause_class=Slug.UNAVAILABLE.value, cause_detail=detail)
         except ReproveError as error:
             self._alarm(row.id, str(error))
 

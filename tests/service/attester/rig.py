@@ -9,29 +9,36 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from reprove.core import dsse
 from reprove.core.canonical import canonical
 from reprove.core.digests import sha256
 from reprove.core.dsse import Envelope
 from reprove.core.outcomes import Level, Origin, Outcome
-from reprove.core.states import AttemptState, RebuildState
 from reprove.core.statements import report as reports
 from reprove.core.statements import resolution as resolutions
 from reprove.core.statements.codec import Timestamp
 from reprove.core.statements.parts import Blob, Deployment, EnvironmentRef, IndexRef, Sized, SourceRef
 from reprove.core.statements.report import RebuiltFile, Report, ReportRecipe
 from reprove.core.statements.resolution import Resolution, ResolvedOriginal, ResolvedSource
+from reprove.core.states import AttemptState, RebuildState
+from reprove.core.trust import Operator, TrustedKey, TrustedLog, TrustFile
 from reprove.settings import Settings
 from reprove.signers import FileSigner, sign_statement
 from service.attester.attest import Attestation, Identity
+from service.attester.deciding import Decisions
 from service.attester.enrolment import Enrolment
 from service.attester.rebuilding import Rebuilds
 from service.attester.stored import Stored
 from service.attester.submit import LogTrust, Submitter
-from service.records import ids, rebuilds, statements, times
+from service.gate.opinions import Opinions
+from service.gate.policies import PolicyFolder
+from service.records import decisions, ids, principals, rebuilds, statements, times
 from service.records import schema as tables
 from service.records.blobstore import BlobStore, open_store
 from service.records.database import Database, open_database
+from service.records.decisions import DecisionRow
 from service.records.prepare import prepare_database
+from service.records.principals import Principal
 from service.records.statements import StatementRow
 from tests.sim.log import MemoryLog
 
@@ -77,6 +84,7 @@ class World:
         self.enroll("resolver", "resolve", self.resolver)
         self.log = MemoryLog(self.attester.public_key)
         self.identity = Identity(OPERATOR, Deployment.SINGLE_HOST, self.attester)
+        self.principal: Principal | None = None
         self.restart()
 
     def restart(self) -> None:
@@ -85,6 +93,49 @@ class World:
         self.submitter = Submitter(self.log, self.trust, self.attester.public_key)
         self.attestation = Attestation(self.database, self.identity, Enrolment(self.home / "enrolled.json"), Stored(self.blobs))
         self.rebuilds = Rebuilds(self.database, self.attestation, self.submitter)
+        self.decisions = Decisions(
+            self.database,
+            self.identity,
+            self.submitter,
+            trust=self.trust,
+            opinions=Opinions(self.trust_file(), self.trust),
+            policies=lambda: PolicyFolder(self.home / "policies"),
+        )
+
+    def trust_file(self) -> TrustFile:
+        operator = Operator(OPERATOR, (TrustedKey(self.attester.public_key, 0),))
+        return TrustFile((TrustedLog(self.log.vkey, "https://log.reprove.invalid"),), (self.log.witness_vkey,), 1, (operator,))
+
+    def policy(self, name: str, text: str) -> None:
+        (self.home / "policies" / f"{name}.yaml").write_text(text)
+
+    def ask(self, policy: str, *artifacts: dict[str, str], at: datetime | None = None, checkpoint: str | None = "", **members: Any) -> str:
+        """Store a question as the API does; returns its id."""
+        now = at or times.now()
+        note = (self.log.note(len(self.log.leaves)) if self.log.leaves else None) if checkpoint == "" else checkpoint
+        with self.database.write() as conn:
+            if self.principal is None:
+                self.principal = Principal(principals.ensure(conn, issuer="test", subject="ci", kind="person", now=now), "test", "ci", "person")
+            return decisions.ask(conn, self.principal, policy=policy, question={"artifacts": list(artifacts), **members}, checkpoint=note, now=now)
+
+    def decide(self, policy: str, *artifacts: dict[str, str], **options: Any) -> DecisionRow:
+        identifier = self.ask(policy, *artifacts, **options)
+        self.decisions.round()
+        return self.decision(identifier)
+
+    def decision(self, identifier: str) -> DecisionRow:
+        with self.database.read() as conn:
+            row = decisions.get(conn, identifier)
+        assert row is not None
+        return row
+
+    def payload(self, identifier: str) -> bytes:
+        """The signed payload of a decision."""
+        with self.database.read() as conn:
+            (row,) = statements.of_decision(conn, identifier)
+        envelope = dsse.decode(row.envelope)
+        assert envelope.signed_by([self.attester.public_key])
+        return envelope.payload
 
     def enroll(self, name: str, role: str, key: FileSigner, *, since: str = "2020-01-01T00:00:00Z", until: str | None = None) -> None:
         row = {"name": name, "role": role, "spki": key.public_key.base64, "from": since}
@@ -94,22 +145,32 @@ class World:
     def blob(self, data: bytes) -> Sized:
         return Sized(self.blobs.put_bytes(data), len(data))
 
-    def story(self, *, original: bytes = b"PK the wheel", rebuilt: bytes | None = None, outcome: Outcome = Outcome.REPRODUCED, **changes: Any) -> Story:
-        """A bitwise reproduction, unless told otherwise. ``changes`` are the report's."""
+    def story(
+        self,
+        *,
+        original: bytes = b"PK the wheel",
+        rebuilt: bytes | None = None,
+        outcome: Outcome = Outcome.REPRODUCED,
+        version: str = "1.0",
+        recipe: str = "",
+        **changes: Any,
+    ) -> Story:
+        """A bitwise reproduction, unless told otherwise. ``changes`` are the report's; ``recipe`` makes another recipe digest."""
         rebuild_id = ids.rebuild_id(times.now())
-        request = {"purl": PURL}
+        purl, wheel = f"pkg:pypi/demo@{version}", f"demo-{version}-py3-none-any.whl"
+        request = {"purl": purl}
         digest = sha256(canonical(request))
         first, source, page = self.blob(original), self.blob(b"the sdist"), self.blob(b"{}")
         second = self.blob(original if rebuilt is None else rebuilt)
         lock = self.blob(b"the lock")
-        recipe = self.blob(canonical({"reprove-recipe": 1, "origin": "inferred", "lock_sha256": lock.sha256}))
+        plan = self.blob(canonical({"reprove-recipe": 1, "origin": "inferred", "lock_sha256": lock.sha256, "tz": recipe}))
         index = IndexRef("pypi", canonical=True, uri="https://index.invalid/simple/", page=Blob(page.sha256), fetched=LOOK)
         resolution = Resolution(
             rebuild=rebuild_id,
             lease=sha256(rebuild_id.encode()),
             request=Blob(digest),
-            purl=PURL,
-            original=ResolvedOriginal(name=WHEEL, sha256=first.sha256, size=first.size, uploaded=Timestamp("2026-01-02T00:00:00Z")),
+            purl=purl,
+            original=ResolvedOriginal(name=wheel, sha256=first.sha256, size=first.size, uploaded=Timestamp("2026-01-02T00:00:00Z")),
             source=ResolvedSource(kind="sdist", name="demo-1.0.tar.gz", uri="https://files.invalid/demo-1.0.tar.gz", sha256=source.sha256, size=source.size),
             index=index,
             resolver=Blob(self.resolver.public_key.fingerprint),
@@ -119,12 +180,12 @@ class World:
             "attempt": ids.attempt_id(times.now()),
             "lease": sha256(rebuild_id.encode() + b"2"),
             "request": Blob(digest),
-            "resolution": resolutions.build(resolution) and sign_statement(self.resolver, resolutions.build(resolution).encode()).id,
+            "resolution": sign_statement(self.resolver, resolutions.build(resolution).encode()).id,
             "outcome": outcome,
             "level": Level.BITWISE if outcome is Outcome.REPRODUCED and rebuilt is None else None,
             "original": first,
-            "rebuilt": RebuiltFile(WHEEL, second.sha256, second.size),
-            "recipe": ReportRecipe(recipe.sha256, Origin.INFERRED, ("R1",)),
+            "rebuilt": RebuiltFile(wheel, second.sha256, second.size),
+            "recipe": ReportRecipe(plan.sha256, Origin.INFERRED, ("R1",)),
             "source": SourceRef("sdist", "https://files.invalid/demo-1.0.tar.gz", source.sha256),
             "index": index,
             "environment": EnvironmentRef(Blob(lock.sha256), "bookworm-python"),
@@ -136,7 +197,7 @@ class World:
             "worker": Blob(self.worker.public_key.fingerprint),
             "deployment": Deployment.SINGLE_HOST,
         }
-        return Story(resolution, Report(**{**values, **changes}), request, self.resolver, self.worker, rebuild_id)
+        return Story(resolution, Report(**{**values, **changes}), request, self.resolver, self.worker, rebuild_id, original_name=wheel)
 
     def tell(self, story: Story) -> str:
         """Store the story's rows and envelopes as the worker api would, without its checks; returns the rebuild's id."""
@@ -151,7 +212,7 @@ class World:
             "id": story.rebuild_id,
             "request": text,
             "request_sha256": sha256(text.encode()),
-            "purl": PURL,
+            "purl": story.request["purl"],
             "state": RebuildState.ATTESTING.value,
             "settled_by": "report" if signed else "resolution",
             "resolution_id": resolved.id,
@@ -166,12 +227,16 @@ class World:
         with self.database.write() as conn:
             conn.execute(tables.rebuild.insert().values(**{**row, **story.rebuild}))
             lease = story.resolution.lease
-            self._ended(conn, story, "resolve", ids.attempt_id(now), lease, story.resolver, resolved, {}, story.resolve_attempt, now)
+            self._ended(conn, story, "resolve", ids.attempt_id(now), lease, signed=(story.resolver, resolved), rows=({}, story.resolve_attempt))
             if signed is not None and report is not None:
-                self._ended(conn, story, "rebuild", report.attempt, report.lease, story.worker, signed, story.report_row, story.attempt, now)
+                rows = (story.report_row, story.attempt)
+                self._ended(conn, story, "rebuild", report.attempt, report.lease, signed=(story.worker, signed), rows=rows)
         return story.rebuild_id
 
-    def _ended(self, conn: Any, story: Story, kind: str, attempt: str, lease: str, key: FileSigner, envelope: Envelope, row: dict[str, Any], changes: dict[str, Any], now: datetime) -> None:  # noqa: E501
+    def _ended(
+        self, conn: Any, story: Story, kind: str, attempt: str, lease: str, *, signed: tuple[FileSigner, Envelope], rows: tuple[dict[str, Any], dict[str, Any]]
+    ) -> None:
+        (key, envelope), (row, changes), now = signed, rows, times.now()
         values = {
             "id": attempt,
             "rebuild_id": story.rebuild_id,

@@ -11,9 +11,9 @@ import pytest
 
 from reprove.core import dsse
 from reprove.core.outcomes import Outcome
-from reprove.core.states import RebuildState
 from reprove.core.statements.common import decode
 from reprove.core.statements.parts import Cause
+from reprove.core.states import RebuildState
 from reprove.crashpoints import CRASH_POINTS
 from service.attester import attest, rebuilding, submit
 from service.records import statements

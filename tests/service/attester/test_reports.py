@@ -12,13 +12,13 @@ from reprove.core import dsse
 from reprove.core.canonical import canonical
 from reprove.core.digests import Sha256, sha256
 from reprove.core.outcomes import Finding, Level, Origin, Outcome
-from reprove.core.states import RebuildState
 from reprove.core.statements import comparison as comparisons
 from reprove.core.statements import resolution as resolutions
 from reprove.core.statements.codec import Hex4
 from reprove.core.statements.common import PredicateType, decode
 from reprove.core.statements.parts import Blob, Cause, Claimant, Input, SourceRef, Stamp
 from reprove.core.statements.report import LogBlob, RebuiltFile, ReportRecipe
+from reprove.core.states import RebuildState
 from reprove.signers import sign_statement
 from service.records import schema as tables
 from service.records import times
