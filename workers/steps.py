@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reprove.core.canonical import parse
-from reprove.core.errors import ProblemError
+from reprove.core.errors import OwnError, ProblemError
 from reprove.core.outcomes import Outcome
 from reprove.core.statements.parts import Cause
 from workers.sandbox import PYTHONPATH, Collected, Engine, ImageRef, Labels, Limits, Mount, OutputRefusedError, Step, StepResult, collect, driver_mount, tool_mounts
@@ -76,6 +76,7 @@ def _run(
     allow: tuple[str, ...],
     keep_log: bool,
 ) -> Output | Ending:
+    said: list[bytes] = []
     with bench.engine.output_volume(limits.disk, labels=bench.labels) as volume:
         step = Step(
             image=image,
@@ -85,7 +86,7 @@ def _run(
             mounts=mounts,
             env=env,
             output=volume,
-            on_log=bench.on_log if keep_log else None,
+            on_log=bench.on_log if keep_log else said.append,
             cancel=bench.cancel,
         )
         result = bench.engine.run(step)
@@ -98,6 +99,9 @@ def _run(
             if error.too_large:
                 return Ending(Outcome.LIMIT_EXCEEDED, Cause("output", str(error)))
             return Ending(Outcome.BUILD_FAILED, Cause("output-refused", str(error)))
+    if "result.json" not in found and not keep_log and not result.cancelled:
+        # our own reader died over this input: nothing is known of the artifact, and the operator has to hear why
+        raise OwnError(f"{argv[-1].rsplit('/', 1)[-1]} ended with exit code {result.exit_code}: {b''.join(said)[-600:].decode('utf-8', 'replace')!r}")
     if "result.json" not in found:
         return Ending(Outcome.BUILD_FAILED, Cause("backend-failed", f"ended with exit code {result.exit_code} and left no result"))
     try:
