@@ -175,7 +175,8 @@ def _read_tar(path: Path, head: bytes, size: int, wanted: Wanted, kept: dict[str
     digests: dict[str, Member] = {}
     with opened:
         try:
-            with tarfile.open(fileobj=cast("BinaryIO", _Capped(opened, allowed)), mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
+            stream = _Capped(opened, allowed)
+            with tarfile.open(fileobj=cast("BinaryIO", stream), mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
                 for info in tar:
                     if len(members) >= limits.entries:
                         raise LimitError(f"the source archive has more than {limits.entries} members")
@@ -184,6 +185,8 @@ def _read_tar(path: Path, head: bytes, size: int, wanted: Wanted, kept: dict[str
                         members.append(member)
                         digests[member.path] = member
                     tar.members = []  # type: ignore[attr-defined]  # tarfile keeps every header it has seen; a bomb of headers must not
+            while stream.read(CHUNK):  # to its end, where the compressor's checksum is
+                pass
         except _FAULTS as error:
             raise ArchiveError(f"the source archive cannot be read: {type(error).__name__}: {error}") from None
     if not members:

@@ -158,9 +158,11 @@ def local_header(view: mmap.mmap, offset: int, notes: Notes) -> tuple[Header, in
         raise ArchiveError("a local header leaves the file", offset=offset)
     extra = view[start + names : data]
     wide = _Wide(extra, offset, notes)
+    # Python before 3.11.4 repeats the plain sizes when told to write zip64: both say the same, so nothing is ambiguous
+    repeated = struct.pack("<QQ", size, stored)
     size = wide.take(size, "Q", _FULL32)
     stored = wide.take(stored, "Q", _FULL32)
-    wide.finish()
+    wide.finish(repeated)
     return Header(offset, view[start : start + names], version, flags, method, time, crc, stored, size, extra), data
 
 
@@ -203,7 +205,7 @@ class _Wide:
         self._data = self._data[width:]
         return int(wide)
 
-    def finish(self) -> None:
+    def finish(self, harmless: bytes = b"") -> None:
         """Note what no sentinel asked for: readers differ on whether they believe it."""
-        if self._data:
+        if self._data not in (b"", harmless):
             self._notes.add(Code.ZIP64, "", self._offset, "a zip64 value without its sentinel")
