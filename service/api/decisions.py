@@ -9,6 +9,8 @@ from flask import Response
 from pydantic import Field
 from sqlalchemy import Connection
 
+from reprove.core.canonical import canonical
+from reprove.core.digests import sha256
 from reprove.core.errors import Problem, ProblemError, Slug
 from service.api import problem, shapes
 from service.api.negotiation import DSSE, EVIDENCE, STATEMENT, choose
@@ -101,6 +103,10 @@ def signed_body(api: Api, conn: Connection, row: DecisionRow) -> dict[str, Any] 
         return None
     predicate = signed.predicate
     body = {key: predicate[key] for key in ("verdict", "artifacts", "rows", "policy", "bound", "checkpoint", "now", "release", "waivers") if key in predicate}
+    listed = (row.result or {}).get("artifacts")
+    if "rows" in body and isinstance(listed, list) and sha256(canonical(listed)) == body["rows"].get("sha256"):
+        # above 256 artifacts the signed statement holds the digest of the rows: those that have it are shown
+        body["artifacts"] = listed
     return body | {"kind": "decision", "id": row.id, "attestation": {"id": signed.row.id, "logIndex": signed.logged.index}}
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from sqlalchemy import Connection
 
 from reprove.core.errors import ProblemError, Slug
-from reprove.core.purls import parse_purl
+from reprove.core.purls import Purl, parse_purl
 from service.api.operation import Body
 from service.records import listings
 
@@ -34,12 +34,16 @@ def expand(conn: Connection, names: Iterable[ArtifactName]) -> dict[str, Any]:
     found: dict[tuple[str | None, str | None], dict[str, str]] = {}
     expansion: list[dict[str, Any]] = []
     for at, name in enumerate(names):
-        rows: list[dict[str, str]] = [{"sha256": name.sha256}] if name.sha256 is not None else _files(conn, name.purl or "", at, expansion)
+        rows = _files(conn, name.purl or "", at, expansion) if name.sha256 is None else [_digest_row(name.sha256)]
         for row in rows:
             found.setdefault((row.get("sha256"), None if "sha256" in row else row.get("purl")), row)
         if len(found) > MAX_ARTIFACTS:
             raise ProblemError(Slug.TOO_LARGE, f"the purls stand for more than {MAX_ARTIFACTS} files", pointer="/artifacts")
     return {"artifacts": list(found.values())} | ({"expansion": expansion} if expansion else {})
+
+
+def _digest_row(sha256: str) -> dict[str, str]:
+    return {"sha256": sha256}
 
 
 def _files(conn: Connection, text: str, at: int, expansion: list[dict[str, Any]]) -> list[dict[str, str]]:
@@ -50,8 +54,15 @@ def _files(conn: Connection, text: str, at: int, expansion: list[dict[str, Any]]
     if purl.version is None:
         raise ProblemError(Slug.INVALID_PURL, "a version is missing", pointer=f"/artifacts/{at}/purl")
     release = str(purl.without_file())
-    rows = [
-        {"sha256": digest, "purl": str(purl.with_file(name))} for name, digest in listings.last(conn, release) if purl.file_name in (None, name)
-    ]
+    rows = [_listed(purl, name, digest) for name, digest in listings.last(conn, release) if purl.file_name in (None, name)]
     expansion.append({"purl": str(purl), "files": len(rows)})
     return rows or [{"purl": str(purl)}]
+
+
+def _listed(purl: Purl, name: str, digest: str | None) -> dict[str, str]:
+    """One file of a listing; what an index calls oddly, or gives no digest for, is still asked about, so that it is never allowed by omission."""
+    try:
+        named = str(purl.with_file(name))
+    except ProblemError:
+        named = str(purl.without_file())
+    return {"purl": named} | ({"sha256": digest} if digest is not None else {})

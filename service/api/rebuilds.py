@@ -147,7 +147,7 @@ def document(api: Api, conn: Connection, row: RebuildRow) -> dict[str, Any]:
 def _outcome(comparison: dict[str, Any]) -> dict[str, Any]:
     """The members of the rebuild JSON that a comparison settles."""
     original = comparison["original"]
-    found = {name: comparison[name] for name in ("outcome", "level", "cause", "recipe", "stamps", "source") if name in comparison}
+    found: dict[str, Any] = {name: comparison[name] for name in ("outcome", "level", "cause", "recipe", "stamps", "source") if name in comparison}
     found |= {name: comparison.get(name, []) for name in ("findings", "causes")}
     found["original"] = {"sha256": original["sha256"], "size": original["size"], "purl": original["purl"], "file": parse_purl(original["purl"]).file_name}
     if "rebuilt" in comparison:

@@ -73,7 +73,7 @@ class Service:
         sent = dict(headers or {})
         if token is not None:
             sent["Authorization"] = f"Bearer {self.tokens.get(token, token)}"
-        return self.client.open(path, method=method, headers=sent, **options)
+        return self.client.open(path, method=method, headers=sent, buffered=True, **options)
 
     def get(self, path: str, **options: Any) -> TestResponse:
         return self.call("GET", path, **options)
@@ -134,9 +134,12 @@ class Service:
             conn, identifier, log_index=entry.index, leaf=entry.leaf, proof=proof, checkpoint=entry.checkpoint, before=entry.before, **moments
         )
 
-    def decided(self, identifier: str, digest: str | None = None, verdict: str = "allow") -> LoggedEnvelope:
+    def decided(self, identifier: str, digest: str | None = None, verdict: str = "allow", attestations: tuple[str, ...] = ()) -> LoggedEnvelope:
         """Answer a question as the attester would."""
-        (entry,) = self.world.add(self.world.decision(digest or sha256(world.FILE), verdict))  # type: ignore[arg-type]
+        statement = self.world.decision(digest or sha256(world.FILE), verdict)  # type: ignore[arg-type]
+        if attestations:
+            statement.predicate["artifacts"][0]["attestations"] = list(attestations)
+        (entry,) = self.world.add(statement)
         with self.database.write() as conn:
             decisions.begin_signing(conn, identifier, verdict, {}, [digest or sha256(world.FILE)])
             self.record(conn, entry, decision_id=identifier)
