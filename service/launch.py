@@ -13,7 +13,7 @@ from pathlib import Path
 from reprove import settings as settings_module
 from reprove.core.errors import ReproveError
 from reprove.settings import Settings
-from service.accounts import identity_of
+from service.accounts import RECORDS, account_of, identity_of
 
 PROCESSES = ("redis", "sequencer", "witness", "api", "workerapi", "scheduler", "resolver", "proxy", "attester")
 _KEPT = ("SSL_CERT_FILE", "SSL_CERT_DIR", "TERM")
@@ -80,7 +80,8 @@ def main(arguments: list[str]) -> int:
     environment = environment_of(process, settings)
     _write_pid(settings.home / "run" / f"{process}.pid")
     os.chdir("/")
-    os.umask(0o007)
+    # the records group shares what its members write; what a worker lays out must be readable by the build's user
+    os.umask(0o007 if RECORDS in account_of(process).groups else 0o022)
     if identity is not None:
         os.setgroups(list(identity.groups))
         os.setgid(identity.gid)
