@@ -102,9 +102,11 @@ def parse_pattern(text: object) -> str:
             raise _bad(f"{text!r} has a version or qualifier before its last @")
         return f"{purl}@"
     if text.endswith("/"):
-        kind, _, path = text.removeprefix("pkg:").removesuffix("/").partition("/")
-        if not text.startswith("pkg:") or not _TYPE.match(kind) or (path and not all(_SEGMENT.match(part) for part in path.split("/"))):
+        kind, _, path = text.removeprefix("pkg:").partition("/")
+        if not text.startswith("pkg:") or not _TYPE.match(kind) or not all(_SEGMENT.match(part) for part in path.split("/")[:-1]):
             raise _bad(f"{text!r} is not a purl prefix such as pkg:pypi/")
+        if kind == "pypi" and path:
+            raise _bad(f"{text!r} would cover nothing: a pypi purl has no namespace; to cover a project write {text[:-1]}@")
         return text
     return str(parse_purl(text))
 

@@ -11,7 +11,7 @@ from reprove.core.digests import Sha256, sha256
 from reprove.core.errors import ProblemError, Slug
 from reprove.core.outcomes import Finding, Level, Origin
 from reprove.core.policy.document import Value, read_document
-from reprove.core.purls import Purl, matches, parse_pattern
+from reprove.core.purls import Purl, matches, parse_pattern, parse_purl
 
 MAX_OPERATORS = 100
 MAX_RULES = 1000
@@ -109,6 +109,8 @@ def parse_bindings(text: str) -> Bindings:
     rows: dict[str, str] = {}
     for key, value in pairs.values():
         pattern = _pattern(key)
+        if not pattern.endswith(("/", "@")) and parse_purl(pattern).version is None:
+            raise key.fail(f"{pattern} has no version, so it would bind nothing; to bind the project write {pattern}@")
         if pattern in rows:
             raise key.fail(f"{pattern} is bound twice")
         rows[pattern] = parse_name(value)
