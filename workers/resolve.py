@@ -23,13 +23,13 @@ from reprove.signers import Signer, sign_statement
 from workers.context import WorkerContext
 from workers.inputs.egress import EgressClient, FetchError, FetchKind
 from workers.inputs.index import IndexFile, Page, PypiIndex
+from workers.inputs.mirror import fetch_file
 from workers.inputs.store import InputStore, Stored
 from workers.resolution import Resolved, encode
 from workers.selection import Selection, Verdict, select
 
 INDEX_ID = "pypi"
 MAX_FILE_BYTES = 1024**3
-FILE_SECONDS = 300.0
 PAUSES = (0.3, 1.0)
 """Seconds between the tries within one attempt; the service's retries of the attempt come on top."""
 
@@ -141,7 +141,7 @@ def fetch_files(
     files: dict[Sha256, Stored] = {}
     for file in _needed(selection):
         try:
-            files[file.sha256] = _tries(lambda file=file: fetch_file(outside.client, store, file), pauses, check)  # type: ignore[misc]
+            files[file.sha256] = _tries(lambda file=file: fetch_file(outside.client, store, file, max_bytes=MAX_FILE_BYTES), pauses, check)  # type: ignore[misc]
         except FetchError as error:
             return files, _unavailable(file, error, final=final)
         except ProblemError as error:
@@ -149,21 +149,6 @@ def fetch_files(
                 raise RejectedError(error.problem.slug, f"{file.name}: {error.problem.detail}") from None
             return files, Verdict(Outcome.INPUT_UNAVAILABLE, "digest-mismatch", f"{file.name}: {error.problem.detail}")
     return files, None
-
-
-def fetch_file(client: EgressClient, store: InputStore, file: IndexFile, *, timeout: float = FILE_SECONDS) -> Stored:
-    """Fetch one file into the store. Raises FetchError, or ``digest-mismatch`` when the bytes are not the announced ones."""
-    found = store.find(file.sha256)
-    if found is not None:
-        return found
-    with client.open(file.url, max_bytes=MAX_FILE_BYTES, timeout=timeout) as stream:
-        try:
-            return store.put_stream(stream, max_bytes=MAX_FILE_BYTES, sha256=file.sha256)
-        except ProblemError as error:
-            # Fewer bytes than announced, and so another digest: the transfer was cut, not the file exchanged.
-            if error.problem.slug is Slug.DIGEST_MISMATCH and file.size is not None and stream.size < file.size:
-                raise FetchError(FetchKind.TRUNCATED, f"{stream.size} of {file.size} bytes") from None
-            raise
 
 
 def _needed(selection: Selection) -> tuple[IndexFile, ...]:
@@ -202,7 +187,7 @@ def _unavailable(file: IndexFile, error: FetchError, *, final: bool) -> Verdict:
     return Verdict(Outcome.INPUT_UNAVAILABLE, "gone", f"{file.name}: the index lists it, its bytes cannot be had ({error})")
 
 
-def _with_sizes(selection: Selection, files: dict[str, Stored]) -> Selection:
+def _with_sizes(selection: Selection, files: dict[Sha256, Stored]) -> Selection:
     """Fill in sizes that the index does not say from the bytes."""
 
     def sized(file: IndexFile) -> IndexFile:

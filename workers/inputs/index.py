@@ -32,6 +32,7 @@ MEDIA_TYPE = "application/vnd.pypi.simple.v1+json"
 MAX_PAGE_BYTES = 48 * 1024**2
 MAX_FILES = 200_000
 PAGE_SECONDS = 30.0
+MAX_REQUIRES = 500
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)\Z")
 _PROJECT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,127}[a-z0-9])?\Z")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,254}\Z")
@@ -62,6 +63,7 @@ class IndexFile:
     yanked: bool
     version: Version
     wheel: WheelName | None
+    requires_python: str | None = None
 
     @property
     def is_sdist(self) -> bool:
@@ -171,7 +173,7 @@ def read_file(project: NormalizedName, row: object, page_url: str) -> IndexFile 
         url = urljoin(page_url, row["url"]).partition("#")[0]
     except (ProblemError, ValueError):
         return None
-    size = row.get("size")
+    size, requires = row.get("size"), row.get("requires-python")
     return IndexFile(
         name=name,
         url=url,
@@ -182,6 +184,7 @@ def read_file(project: NormalizedName, row: object, page_url: str) -> IndexFile 
         yanked=row.get("yanked") is True or isinstance(row.get("yanked"), str),
         version=parsed[0],
         wheel=parsed[1],
+        requires_python=requires if isinstance(requires, str) and len(requires) <= MAX_REQUIRES else None,
     )
 
 
