@@ -53,6 +53,7 @@ class AttemptRow:
 
 
 OPEN = (AttemptState.WAITING.value, AttemptState.DISPATCHED.value, AttemptState.RUNNING.value)
+_CREATE = attempt.insert()
 _GET = select(attempt).where(attempt.c.id == bindparam("id"))
 
 
@@ -60,7 +61,7 @@ def create(conn: Connection, rebuild_id: RebuildId, kind: AttemptKind, *, arch: 
     """Make attempt number ``n`` and ask for its bell, not before ``due``. At most one attempt of a rebuild is open at a time."""
     made = ids.attempt_id(now)
     row = {"id": made, "rebuild_id": rebuild_id, "kind": kind.value, "n": n, "state": AttemptState.WAITING.value, "bytes_written": 0, "created": now}
-    conn.execute(attempt.insert(), row)
+    conn.execute(_CREATE, row)
     outbox.add(conn, made, queue=kind.queue(arch), function=kind.function, priority=priority, due=due or now)
     return made
 

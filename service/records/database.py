@@ -37,7 +37,7 @@ class Database:
 
     def __init__(self, path: Path, *, readers: int = 8) -> None:
         self.path = path
-        self._reading = _engine(path, "BEGIN", readers)
+        self._reading = _engine(path, "BEGIN", readers, pragma="query_only=ON")
         self._writing = _engine(path, "BEGIN IMMEDIATE", 1)
         self._writer = threading.Lock()
         self._waiting: deque[_Work[object]] = deque()
@@ -47,7 +47,6 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """A consistent snapshot; writing through it is refused by SQLite. Keep it short: it holds back the WAL's checkpoint."""
         with _translated(), self._reading.connect() as connection, connection.begin():
-            connection.exec_driver_sql("PRAGMA query_only=ON")
             yield connection
 
     @contextmanager
@@ -178,7 +177,7 @@ def _refuse_foreign(facts: dict[str, str], instance: str, path: Path) -> None:
         raise OwnError(f"{path} has schema {facts['schema']}, this program needs {SCHEMA_VERSION}: run `reprove init`, which upgrades it")
 
 
-def _engine(path: Path, begin: str, connections: int) -> Engine:
+def _engine(path: Path, begin: str, connections: int, *, pragma: str | None = None) -> Engine:
     engine = create_engine(
         f"sqlite+pysqlite:///{path}",
         poolclass=QueuePool,
@@ -190,8 +189,9 @@ def _engine(path: Path, begin: str, connections: int) -> Engine:
     @event.listens_for(engine, "connect")
     def _connected(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # sqlite3's own: we emit BEGIN ourselves
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY", "cache_size=-16000"):
-            connection.execute(f"PRAGMA {pragma}")
+        for each in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY", "cache_size=-16000", pragma):
+            if each is not None:
+                connection.execute(f"PRAGMA {each}")
 
     @event.listens_for(engine, "begin")
     def _begun(connection: Connection) -> None:

@@ -25,12 +25,14 @@ class Ring:
     dispatched: datetime | None
 
 
+_ADD = outbox.insert()
 _COLUMNS = (outbox.c.attempt_id, outbox.c.queue, outbox.c.function, outbox.c.tries, outbox.c.dispatched)
 
 
 def add(conn: Connection, attempt_id: AttemptId, *, queue: str, function: str, priority: int, due: datetime) -> None:
     """Ask for a ring, not before ``due``."""
-    conn.execute(outbox.insert().values(attempt_id=attempt_id, queue=queue, function=function, priority=priority, due=due, tries=0))
+    row = {"attempt_id": attempt_id, "queue": queue, "function": function, "priority": priority, "due": due, "tries": 0}
+    conn.execute(_ADD, row)
 
 
 def next_to_ring(conn: Connection, queue: str, *, now: datetime, limit: int) -> list[Ring]:

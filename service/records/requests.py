@@ -51,6 +51,7 @@ class Wish:
     per_minute: int
 
 
+_NEW_REQUEST, _NEW_KEY, _NEW_REBUILD = request.insert(), idempotency.insert(), rebuild.insert()
 _SEEN = select(idempotency.c.body_sha256, idempotency.c.request_id, request.c.rebuild_id).join(request).where(
     idempotency.c.principal_id == bindparam("principal"), idempotency.c.key == bindparam("key")
 )
@@ -148,7 +149,7 @@ def _accept(conn: Connection, wish: Wish, now: datetime) -> Accepted:
     rebuild_id = joined or _create(conn, wish, now)
     request_id = ids.request_id(now)
     conn.execute(
-        request.insert(),
+        _NEW_REQUEST,
         {
             "id": request_id,
             "principal_id": wish.principal.id,
@@ -161,13 +162,12 @@ def _accept(conn: Connection, wish: Wish, now: datetime) -> Accepted:
     )
     if wish.key is not None:
         row = {"principal_id": wish.principal.id, "key": wish.key, "body_sha256": body_sha256, "request_id": request_id, "created": now}
-        conn.execute(idempotency.insert(), row)
+        conn.execute(_NEW_KEY, row)
     return Accepted(request_id, rebuild_id, created=joined is None)
 
 
 def _join(conn: Connection, wish: Wish, now: datetime) -> RebuildId | None:
-    digest = sha256(canonical(wish.canonical_request))
-    found = conn.execute(_SHARED, {"digest": digest, "visibility": wish.visibility, "oldest": now - wish.max_age}).first()
+    found = conn.execute(_SHARED, {"digest": sha256(canonical(wish.canonical_request)), "visibility": wish.visibility, "oldest": now - wish.max_age}).first()
     if found is None:
         return None
     if wish.priority > found.priority and not RebuildState(found.state).terminal:
@@ -179,7 +179,7 @@ def _create(conn: Connection, wish: Wish, now: datetime) -> RebuildId:
     text = canonical(wish.canonical_request)
     rebuild_id = ids.rebuild_id(now)
     conn.execute(
-        rebuild.insert(),
+        _NEW_REBUILD,
         {
             "id": rebuild_id,
             "request": text.decode(),

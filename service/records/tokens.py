@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from reprove.core.digests import Sha256
 from service.records.ids import PrincipalId, TokenId
@@ -25,7 +25,7 @@ class TokenRow:
 
 
 _COLUMNS = (token, principal.c.issuer, principal.c.subject, principal.c.kind)
-_BY_DIGEST = select(*_COLUMNS).join(principal)
+_BY_DIGEST = select(*_COLUMNS).join(principal).where(token.c.sha256 == bindparam("digest"))
 
 
 def insert(
@@ -41,7 +41,7 @@ def insert(
 
 def by_digest(conn: Connection, sha256: Sha256) -> TokenRow | None:
     """Find a token by its digest; expired and revoked ones are found too, the caller judges."""
-    row = conn.execute(_BY_DIGEST.where(token.c.sha256 == sha256)).mappings().first()
+    row = conn.execute(_BY_DIGEST, {"digest": sha256}).mappings().first()
     return None if row is None else _read(dict(row))
 
 
