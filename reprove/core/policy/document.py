@@ -134,5 +134,5 @@ def _refuse_what_the_subset_lacks(text: str, slug: Slug) -> None:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
+    close = difflib.get_close_matches(name, [str(each) for each in known], n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
