@@ -7,7 +7,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from reprove import settings as settings_module
 from reprove.settings import Settings
-from service.api import artifacts, attestations, context, decisions, health, keys, log, metrics, openapi, problem, rebuilds, requests
+from service.api import artifacts, attestations, context, decisions, health, keys, log, metrics, openapi, problem, rates, rebuilds, requests
 from service.api.operation import OPERATIONS, UnsupportedMediaError, unsupported_media, view_of
 from service.records.database import Database, open_database
 
@@ -19,7 +19,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     """Make the application. Raises OwnError with one line when the state folder is missing, foreign or newer than this program."""
     chosen = settings or settings_module.load()
     app = Flask("reprove", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = chosen.max_body
+    # one byte more than is accepted: werkzeug cuts a chunked body silently at its limit, and a cut body must not pass for a whole one
+    app.config["MAX_CONTENT_LENGTH"] = chosen.max_body + 1
     app.url_map.redirect_defaults = False
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
@@ -33,13 +34,14 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.register_error_handler(UnsupportedMediaError, unsupported_media)
     app.before_request(_refuse_large)
     app.after_request(_harden)
+    app.after_request(rates.tell)
     measured.install(app)
     return app
 
 
 def _refuse_large() -> None:
     """Refuse a body by its declared length before a byte of it is read, also on routes that read none."""
-    if request.content_length is not None and request.max_content_length is not None and request.content_length > request.max_content_length:
+    if request.content_length is not None and request.content_length > context.current().settings.max_body:
         raise RequestEntityTooLarge
 
 

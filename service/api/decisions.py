@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from reprove.core.canonical import canonical
 from reprove.core.digests import sha256
 from reprove.core.errors import Problem, ProblemError, Slug
-from service.api import problem, shapes
+from service.api import problem, rates, shapes
 from service.api.negotiation import DSSE, EVIDENCE, STATEMENT, choose
 from service.api.operation import Answer, Body, Call, Query, immutable, json_response, operation
 from service.api.packing import evidence_of
@@ -54,6 +54,7 @@ def post_decision(call: Call) -> Response:
     """Ask whether a set of artifacts may ship."""
     body: DecisionBody = call.body
     now = times.now()
+    rates.note(call.api, call.caller, now)
     call.api.refuse_when_full()
     with call.api.database.write() as conn:
         if call.api.settings.requests_per_minute:

@@ -138,13 +138,15 @@ def immutable(data: bytes, media: str, etag: str) -> Response:
 
 
 def _authorize(api: Api, role: Role | None) -> Principal | None:
-    """Find the caller. A bad token is refused also where none is needed: a pipeline must learn that its token is not used."""
+    """Find the caller. A bad token is refused also on a public read: a pipeline must learn that its token is not used."""
+    if role is None:
+        return None
     header = request.headers.get("Authorization")
-    optional = role is None or (role is Role.READ and api.settings.public_reads)
-    if header is None and optional:
+    public = role is Role.READ and api.settings.public_reads
+    if header is None and public:
         return None
     principal = api.authenticate(header)
-    if role is not None and not (optional and role is Role.READ):
+    if not public:
         api.require(principal, role)
     return principal
 

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from reprove.core.errors import ProblemError, Slug
 from reprove.core.purls import parse_purl
+from service.api import rates
 from service.api.operation import Answer, Body, Call, json_response, operation
 from service.records import requests, times
 from service.records.principals import Role
@@ -59,6 +60,7 @@ def post_request(call: Call) -> Response:
     body: RequestBody = call.body
     purl = checked_purl(body.purl)
     now = times.now()
+    rates.note(call.api, call.caller, now)
     call.api.refuse_when_full()
     accepted = requests.accept(
         call.api.database,
