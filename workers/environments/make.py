@@ -26,10 +26,14 @@ def lock_environment(store: EnvironmentStore, spec: Spec, *, progress: Progress 
 
 def make_environment(store: EnvironmentStore, spec: Spec, *, progress: Progress = quiet) -> Environment:
     """Make the environment of ``spec``: from its present lock where it has one, else from a new one. Idempotent; about 20 s the first time."""
+    found = store.find(spec.name)
+    if found is not None:
+        # asked before the store's lock, so that nobody waits for the making of another one
+        progress(1.0, "made already")
+        return found
     with store.exclusively():
         found = store.find(spec.name)
         if found is not None:
-            progress(1.0, "made already")
             return found
         digest = store.lock_of(spec.name)
         lock = store.load_lock(digest) if digest is not None else _lock(store, spec, _part(progress, 0.0, 0.4))

@@ -24,7 +24,7 @@ class LogReader:
 
     def __init__(self, stream: socket.socket, cap: int, on_log: Callable[[bytes], None] | None, changed: Event) -> None:
         self._stream = stream
-        self._cap = cap
+        self._allowed = self._cap = cap
         self._on_log = on_log
         self._changed = changed
         self.received = 0
@@ -36,12 +36,13 @@ class LogReader:
     @property
     def over(self) -> bool:
         """Whether the build wrote more than it may."""
-        return self.received > self._cap
+        return self.received > self._allowed
 
     def close(self) -> None:
         """End the reader; the container is gone, so at most the last bytes in flight are waited for (5 s)."""
         self._thread.join(5)
         if self._thread.is_alive():
+            self._cap = 0  # a hook this slow gets no more
             with contextlib.suppress(OSError):
                 self._stream.shutdown(socket.SHUT_RDWR)
             self._thread.join(5)

@@ -68,6 +68,7 @@ def collect(
         descriptor = os.open(volume.path, _OPEN_DIR)
         try:
             for name, parent, leaf in _walk(descriptor, "", 0, budget):
+                _check_kind(name, os.stat(leaf, dir_fd=parent, follow_symlinks=False).st_mode)
                 _check_name(name, patterns)
                 taken.append(_take_file(name, parent, leaf, budget, destination))
         finally:
@@ -134,17 +135,13 @@ def _walk(descriptor: int, prefix: str, depth: int, budget: _Budget) -> Iterator
 
 def _take_file(name: str, parent: int, leaf: str, budget: _Budget, destination: Path) -> Collected:
     """Open one file, judge what was opened (not what the folder said), copy and hash it."""
-    mode = os.stat(leaf, dir_fd=parent, follow_symlinks=False).st_mode
-    if not stat.S_ISREG(mode):
-        raise OutputRefusedError(name, f"it is {_kind(mode)}, not a file")
     try:
         descriptor = os.open(leaf, _OPEN_FILE, dir_fd=parent)
     except OSError as error:
         raise OutputRefusedError(name, f"it cannot be opened ({error.strerror})") from error
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         state = os.fstat(descriptor)
-        if not stat.S_ISREG(state.st_mode):
-            raise OutputRefusedError(name, f"it is {_kind(state.st_mode)}, not a file")
+        _check_kind(name, state.st_mode)
         if state.st_nlink != 1:
             raise OutputRefusedError(name, f"it has {state.st_nlink} names (a hard link)")
         if state.st_mode & (stat.S_ISUID | stat.S_ISGID):
@@ -220,8 +217,10 @@ class _Chunks:
         return part
 
 
-def _kind(mode: int) -> str:
-    return {
+def _check_kind(name: str, mode: int) -> None:
+    if stat.S_ISREG(mode):
+        return
+    kind = {
         stat.S_IFLNK: "a symbolic link",
         stat.S_IFIFO: "a fifo",
         stat.S_IFSOCK: "a socket",
@@ -229,3 +228,4 @@ def _kind(mode: int) -> str:
         stat.S_IFBLK: "a device",
         stat.S_IFDIR: "a folder",
     }.get(stat.S_IFMT(mode), "something odd")
+    raise OutputRefusedError(name, f"it is {kind}, not a file")
