@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# ruff: noqa: ANN001, ANN002, ANN201, D101, D103, FURB161, FURB162, ICN001, N818, PTH123, T201, UP017  # one short script for Python 3.9, not a module of ours
 """Verify a file against Reprove evidence, offline, with nothing but Python 3.9+ and the package "cryptography".
 
     python3 reprove_verify.py FILE --evidence EVIDENCE --trust TRUST [--level LEVEL] [--any-outcome]
@@ -346,7 +347,9 @@ def contents(evidence: dict, entries: list, reports: list, resolutions: list, de
             elif owner["outcome"] != "inconclusive":
                 same += [("outcome",), ("level",), ("rebuilt", "sha256")]
             need(all(digest_of(owner, *path) == digest_of(one.predicate, *path) for path in same), f"a comparison contradicts its {kind}")
-            worker = kind == "resolution" or "worker" not in owner or digest_of(owner, "worker", "sha256") == digest_of(one.predicate, "worker", "sha256")
+            worker = (
+                kind == "resolution" or "worker" not in owner or digest_of(owner, "worker", "sha256") == digest_of(one.predicate, "worker", "sha256")
+            )
             need(worker, "a report is by another worker than its comparison says")
     if decision is not None:
         listed = decision.envelope.predicate.get("artifacts")
@@ -447,7 +450,9 @@ def summary(best, report: list, decision, sha256: str, trust: Trust) -> list:
     lines.append(f"  who      operator {best[1]}, deployment {said.get('deployment')}")
     for one, _, first, last in report:
         if one.envelope.id == best[2]:
-            lines.append(f"  when     logged between {moment_text(first)} and {moment_text(last)}, index {one.index} of {one.head.origin} size {one.head.size}")
+            lines.append(
+                f"  when     logged between {moment_text(first)} and {moment_text(last)}, index {one.index} of {one.head.origin} size {one.head.size}"
+            )
     findings = [str(digest_of(row, "code")) for row in said.get("findings", [])]
     if findings:
         lines.append(f"  findings {', '.join(findings)}")

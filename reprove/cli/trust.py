@@ -49,8 +49,8 @@ def add(source: str, fingerprint: str | None, path: Path | None) -> int:
     try:
         offered = parse_trust(_fetch(source))
         if fingerprint is None:
-            error_line(f"Not added. What {source} offers has fingerprint sha256:{offered.fingerprint}. Compare it with what the operator says elsewhere,")
-            talk("then repeat with --fingerprint.")
+            error_line(f"Not added. What {source} offers has fingerprint sha256:{offered.fingerprint}.")
+            talk("Compare it with what the operator says elsewhere, then repeat with --fingerprint.")
             return 2
         wanted = parse_sha256(fingerprint.removeprefix("sha256:"))
         if offered.fingerprint != wanted:

@@ -22,19 +22,18 @@ _CHUNK = 1024 * 1024
 @click.command("verify")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--evidence", "evidence_path", type=click.Path(path_type=Path), help="Evidence file (default: FILE.evidence.json).")
-@click.option("--trust", "trust_path", type=click.Path(path_type=Path), help="Trust file (default: REPROVE_TRUST, else what `reprove trust add` keeps).")
+@click.option("--trust", "trust_path", type=click.Path(path_type=Path), help="Trust file (default: REPROVE_TRUST, else that of `trust add`).")
 @click.option("--level", type=click.Choice([str(one) for one in LEVEL_ORDER]), default=str(Level.TIMES_STAMPED), show_default=True)
 @click.option("--any-outcome", is_flag=True, help="A verified negative outcome is a success too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(  # noqa: PLR0913  # one argument an option
-    file: Path, evidence_path: Path | None, trust_path: Path | None, level: str, *, any_outcome: bool, as_json: bool
-) -> int:
+def command(file: Path, evidence_path: Path | None, trust_path: Path | None, level: str, *, any_outcome: bool, as_json: bool) -> int:
     """Verify FILE offline against its evidence and the keys that you trust."""
     evidence_path = evidence_path or file.with_name(f"{file.name}.evidence.json")
     try:
         digests = _digests(file)
         if not evidence_path.exists():
-            raise VerificationError(VerificationReason.NO_EVIDENCE, f"no evidence: {evidence_path} does not exist; reprove evidence ID -o FILE gets it")
+            detail = f"no evidence: {evidence_path} does not exist; reprove evidence ID -o FILE gets it"
+            raise VerificationError(VerificationReason.NO_EVIDENCE, detail)
         with evidence_path.open("rb") as stream:
             evidence = stream.read(MAX_EVIDENCE_BYTES + 1)
         trust = chosen_trust(trust_path)

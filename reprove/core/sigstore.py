@@ -20,7 +20,7 @@ from reprove.core.notes import VKey, parse_note
 __all__ = ["BUNDLE_TYPE", "TRUSTED_ROOT_TYPE", "bundle", "read_bundle", "read_trusted_root", "trusted_root", "verify_bundle"]
 
 
-def bundle(  # noqa: PLR0913  # the parts of a bundle, one by one
+def bundle(  # noqa: PLR0917  # the parts of a bundle, one by one
     envelope: Envelope,
     key: PublicKey,
     index: int,

@@ -1,26 +1,20 @@
 """Evidence checked against the keys that a reader has chosen (DESIGN sections 6 and 7, guarantee G8).
 
 The order is: form, subject, then for every entry signature, checkpoint and inclusion under all keys that are named anywhere, so that a broken
-file is called broken; then what the statements say and whether they fit together; only then whether the keys are trusted ones, the witnesses
-enough and the times inside the keys' windows; last the outcome. Every line of every checkpoint must be by a key that the reader or the hints
-name and must verify, so no byte of evidence is free to change.
+file is called broken (:mod:`reprove.core.proving`); then what the statements say and whether they fit together; only then whether the keys are
+trusted ones, the witnesses enough and the times inside the keys' windows; last the outcome.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from reprove.core import leaf, merkle, notes
-from reprove.core.checkpoints import Checkpoint, parse_checkpoint
 from reprove.core.claims import Contents, Opinion, judge, malformed, read_contents
-from reprove.core.cosignatures import cosignature_time
 from reprove.core.digests import AttestationId, Sha256
 from reprove.core.errors import ProblemError, VerificationError, VerificationReason
-from reprove.core.evidence import Evidence, LoggedEnvelope, parse_evidence
-from reprove.core.keys import PublicKey
-from reprove.core.notes import VKey
+from reprove.core.evidence import parse_evidence
 from reprove.core.outcomes import Level
+from reprove.core.proving import Known, Opened, Proved, all_known, one_history, prove
 from reprove.core.statements.comparison import Comparison
 from reprove.core.statements.decision import Decision, Verdict
 from reprove.core.trust import Operator, TrustedKey, TrustFile
@@ -87,34 +81,6 @@ class Verified:
     not_checked: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """A checkpoint whose every line is by a named key and verifies."""
-
-    checkpoint: Checkpoint
-    signers: tuple[VKey, ...]
-    times: dict[bytes, int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Proved:
-    """An entry that holds together; whether its keys are trusted is another question."""
-
-    entry: LoggedEnvelope
-    key: PublicKey
-    opened: _Opened
-    before: _Opened | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """Every key that the reader or the hints name."""
-
-    logs: tuple[VKey, ...]
-    witnesses: tuple[VKey, ...]
-    signers: tuple[PublicKey, ...]
-
-
 def verify_evidence(
     evidence: bytes,
     trust: TrustFile | None,
@@ -137,15 +103,15 @@ def verify_evidence(
         raise VerificationError(VerificationReason.SUBJECT, detail)
     if not parsed.entries:
         raise VerificationError(VerificationReason.NO_EVIDENCE, "the evidence holds no entry")
-    known = _known(trust, parsed.hints)
-    proved = [_prove(entry, known) for entry in parsed.entries]
-    decided = _prove(parsed.decision, known) if parsed.decision else None
+    known = all_known(trust, parsed.hints)
+    proved = [prove(entry, known) for entry in parsed.entries]
+    decided = prove(parsed.decision, known) if parsed.decision else None
     everything = [*proved, decided] if decided else proved
-    _one_history(everything)
+    one_history(everything)
     contents = read_contents(parsed, sha512=subject_sha512)
     _check_blobs(contents, known)
     owners = _owners(everything, [*contents.operators, *([contents.decision.operator] if contents.decision else [])], trust, parsed.hints)
-    assert trust is not None  # noqa: S101  # _owners refuses without one; said for the type checker
+    assert trust is not None  # _owners refuses without one; said for the type checker
     logged = [_logged(one, trust) for one in everything]
     for one, (operator, key) in zip(logged, owners, strict=True):
         _in_window(key, one, f"an attester of {operator.name}")
@@ -153,9 +119,7 @@ def verify_evidence(
         worker = next((one for one in owners[at][0].workers if value.worker and one.key.fingerprint == value.worker.sha256), None)
         if worker is not None:
             _in_window(worker, logged[at], f"an attester for worker {worker.key.fingerprint[:12]}")
-    claims = tuple(
-        Claim(logged[at], owners[at][0].name, owners[at][1].key.fingerprint, value) for at, value in sorted(contents.comparisons.items())
-    )
+    claims = tuple(Claim(logged[at], owners[at][0].name, owners[at][1].key.fingerprint, value) for at, value in sorted(contents.comparisons.items()))
     decision = _decision(contents, logged[-1], owners[-1][0], parsed.subject_sha256)
     checks, not_checked = _summary(everything, contents, claims, owners, trust)
     return Verified(
@@ -163,62 +127,7 @@ def verify_evidence(
     )
 
 
-def _known(trust: TrustFile | None, hints: TrustFile) -> _Known:
-    files = [one for one in (trust, hints) if one is not None]
-    logs = {str(log.vkey): log.vkey for file in files for log in file.logs}
-    witnesses = {str(vkey): vkey for file in files for vkey in file.witnesses}
-    signers = {one.key.spki: one.key for file in files for operator in file.operators for one in (*operator.workers, *operator.resolvers)}
-    return _Known(tuple(logs.values()), tuple(witnesses.values()), tuple(signers.values()))
-
-
-def _prove(entry: LoggedEnvelope, known: _Known) -> _Proved:
-    try:
-        body = leaf.parse_leaf(entry.leaf)
-    except ProblemError as error:
-        raise malformed(error.problem.detail) from None
-    if not entry.envelope.signed_by((body.key,)):
-        raise VerificationError(VerificationReason.SIGNATURE, f"the signature of entry {entry.index} does not verify")
-    if not body.binds(entry.envelope):
-        raise VerificationError(VerificationReason.INCLUSION, f"the leaf of entry {entry.index} is of another envelope")
-    opened = _open(entry.checkpoint, known)
-    head = opened.checkpoint
-    merkle.verify_inclusion(merkle.leaf_hash(entry.leaf), entry.index, head.size, entry.proof, head.root)
-    before = _open(entry.before, known) if entry.before is not None else None
-    if before is not None and (before.checkpoint.origin != head.origin or before.checkpoint.size > entry.index):
-        raise VerificationError(VerificationReason.CHECKPOINT, f"the earlier checkpoint of entry {entry.index} covers it or is of another log")
-    return _Proved(entry, body.key, opened, before)
-
-
-def _open(note: str, known: _Known) -> _Opened:
-    """Verify a checkpoint under every key that is named; refuse lines by any other, lines that stand twice, and extension lines."""
-    try:
-        parsed = notes.parse_note(note)
-        checkpoint = parse_checkpoint(parsed.text)
-    except ProblemError as error:
-        raise malformed(error.problem.detail) from None
-    logs = [vkey for vkey in known.logs if vkey.name == checkpoint.origin]
-    for line in parsed.signatures:
-        if not any(line.is_by(vkey) for vkey in (*logs, *known.witnesses)):
-            raise malformed(f"a checkpoint has a signature line by an unknown key ({line.name})")
-    if checkpoint.extensions or len({(line.name, line.key_hash) for line in parsed.signatures}) != len(parsed.signatures):
-        raise malformed("a checkpoint has extension lines, or two signature lines by one key")
-    signers = notes.verify(parsed, logs)
-    times = {vkey.key.spki: cosignature_time(parsed, vkey) for vkey in known.witnesses}
-    return _Opened(checkpoint, signers, {spki: time for spki, time in times.items() if time is not None})
-
-
-def _one_history(everything: Iterable[_Proved]) -> None:
-    """Refuse two roots for one size of one log, and two leaves for one index: proof that the log forked."""
-    seen: dict[tuple[str, str, int], bytes] = {}
-    for one in everything:
-        origin = one.opened.checkpoint.origin
-        facts = [("size", opened.checkpoint.size, opened.checkpoint.root) for opened in (one.opened, one.before) if opened is not None]
-        for kind, number, value in [*facts, ("index", one.entry.index, one.entry.leaf)]:
-            if seen.setdefault((origin, kind, number), value) != value:
-                raise VerificationError(VerificationReason.CHECKPOINT, f"log {origin} shows two histories ({kind} {number})")
-
-
-def _check_blobs(contents: Contents, known: _Known) -> None:
+def _check_blobs(contents: Contents, known: Known) -> None:
     """Check reports and resolutions against the enrolled keys that are named; one by a key that nobody names stays unchecked."""
     rows = [(envelope, value.worker.sha256, "report") for envelope, value, _ in contents.reports]
     rows += [(envelope, value.resolver.sha256, "resolution") for envelope, value in contents.resolutions]
@@ -228,9 +137,7 @@ def _check_blobs(contents: Contents, known: _Known) -> None:
             raise VerificationError(VerificationReason.SIGNATURE, f"the signature of {what} {envelope.id} does not verify")
 
 
-def _owners(
-    everything: list[_Proved], speakers: list[str], trust: TrustFile | None, hints: TrustFile
-) -> list[tuple[Operator, TrustedKey]]:
+def _owners(everything: list[Proved], speakers: list[str], trust: TrustFile | None, hints: TrustFile) -> list[tuple[Operator, TrustedKey]]:
     """Find each entry's operator in the trust file; raises ``untrusted-keys`` for a log or an attester that is not there."""
     owners = []
     for one, speaker in zip(everything, speakers, strict=True):
@@ -248,7 +155,7 @@ def _owners(
     return owners
 
 
-def _logged(one: _Proved, trust: TrustFile) -> Logged:
+def _logged(one: Proved, trust: TrustFile) -> Logged:
     """Bound an entry's time by what a quorum of trusted witnesses says: no fewer liars than the quorum can move either bound."""
     head = one.opened.checkpoint
     times = sorted(_trusted_times(one.opened, trust))
@@ -264,7 +171,7 @@ def _logged(one: _Proved, trust: TrustFile) -> Logged:
     return Logged(one.entry.envelope.id, head.origin, one.entry.index, not_before, not_after)
 
 
-def _trusted_times(opened: _Opened, trust: TrustFile) -> list[int]:
+def _trusted_times(opened: Opened, trust: TrustFile) -> list[int]:
     return [opened.times[vkey.key.spki] for vkey in trust.witnesses if vkey.key.spki in opened.times]
 
 
@@ -296,7 +203,7 @@ def _chosen(claims: tuple[Claim, ...], minimum: Level, *, any_outcome: bool) -> 
 
 
 def _summary(
-    everything: list[_Proved], contents: Contents, claims: tuple[Claim, ...], owners: list[tuple[Operator, TrustedKey]], trust: TrustFile
+    everything: list[Proved], contents: Contents, claims: tuple[Claim, ...], owners: list[tuple[Operator, TrustedKey]], trust: TrustFile
 ) -> tuple[Checks, tuple[str, ...]]:
     """Count what was checked and name what was not."""
     workers = {one.key.fingerprint for operator, _ in owners for one in operator.workers}

@@ -44,7 +44,14 @@ def test_a_verified_file_says_who_when_what_and_what_was_not_checked(folder: Pat
     printed = capsys.readouterr()
     lines = printed.out.splitlines()
     assert lines[0] == "VERIFIED   reproduced, bitwise"
-    assert [line.split("  ")[1] if line.startswith("  not") else line.split()[0] for line in lines[1:]] == ["who", "when", "what", "decision", "checked", "not checked"]
+    assert [line.split("  ")[1] if line.startswith("  not") else line.split()[0] for line in lines[1:]] == [
+        "who",
+        "when",
+        "what",
+        "decision",
+        "checked",
+        "not checked",
+    ]
     assert "https://rebuilds.example" in lines[1]
     assert "(deployment single-host)" in lines[1]
     assert re.search(r"logged between \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ and .* by witness w1.example", lines[2])
@@ -112,14 +119,23 @@ def test_a_negative_outcome_is_shown_when_it_is_asked_for(folder: Path, capsys: 
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        (["verify"], 2), (["verify", NAME, "--level", "perfect"], 2), (["verify", "nowhere.whl"], 4),
-        (["verify", NAME, "--evidence", "evidence.json", "--trust", "nowhere.json"], 4), (["verify", NAME, "--evidence", "nowhere.json"], 17),
-        (["verify", NAME, "--evidence", "evidence.json", "--trust", NAME], 4), (["verify", "."], 4), (["trust"], 2), (["trust", "show"], 1),
-        (["trust", "add", "nowhere.json", "--fingerprint", "0" * 64], 4), (["trust", "add", "trust.json"], 2), (["trust", "add", "trust.json", "--fingerprint", "x"], 2),
-        (["trust", "add", "trust.json", "--fingerprint", "0" * 64], 1), (["trust", "add", "ftp://example.org", "--fingerprint", "0" * 64], 2),
+        (["verify"], 2),
+        (["verify", NAME, "--level", "perfect"], 2),
+        (["verify", "nowhere.whl"], 4),
+        (["verify", NAME, "--evidence", "evidence.json", "--trust", "nowhere.json"], 4),
+        (["verify", NAME, "--evidence", "nowhere.json"], 17),
+        (["verify", NAME, "--evidence", "evidence.json", "--trust", NAME], 4),
+        (["verify", "."], 4),
+        (["trust"], 2),
+        (["trust", "show"], 1),
+        (["trust", "add", "nowhere.json", "--fingerprint", "0" * 64], 4),
+        (["trust", "add", "trust.json"], 2),
+        (["trust", "add", "trust.json", "--fingerprint", "x"], 2),
+        (["trust", "add", "trust.json", "--fingerprint", "0" * 64], 1),
+        (["trust", "add", "ftp://example.org", "--fingerprint", "0" * 64], 2),
         (["trust", "add", "http://127.0.0.1:9", "--fingerprint", "0" * 64], 4),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_one_short_answer(arguments: list[str], code: int, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code_of(arguments) == code
     printed = capsys.readouterr()

@@ -53,12 +53,28 @@ def test_evidence_that_is_too_large_is_refused_before_it_is_read() -> None:
     assert refused.value.reason is VerificationReason.MALFORMED
 
 
-@pytest.mark.parametrize(("path", "value"), [
-    (("entries", 0, "index"), -1), (("entries", 0, "index"), "0"), (("entries", 0, "index"), True),
-    (("entries", 0, "proof"), ["AAAA"]), (("entries", 0, "proof"), ["A" * 43 + "="] * 64), (("entries", 0, "leaf"), ""), (("entries", 0, "leaf"), "A" * 4000),
-    (("entries", 0, "checkpoint"), "x" * 300_000), (("entries", 0, "before"), None), (("subject", "sha256"), "A" * 64), (("subject", "name"), ""),
-    (("entries",), {}), (("hints",), {}), (("hints", "trust"), None), (("reports",), None), (("reports",), []), (("decision",), []),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("entries", 0, "index"), -1),
+        (("entries", 0, "index"), "0"),
+        (("entries", 0, "index"), True),
+        (("entries", 0, "proof"), ["AAAA"]),
+        (("entries", 0, "proof"), ["A" * 43 + "="] * 64),
+        (("entries", 0, "leaf"), ""),
+        (("entries", 0, "leaf"), "A" * 4000),
+        (("entries", 0, "checkpoint"), "x" * 300_000),
+        (("entries", 0, "before"), None),
+        (("subject", "sha256"), "A" * 64),
+        (("subject", "name"), ""),
+        (("entries",), {}),
+        (("hints",), {}),
+        (("hints", "trust"), None),
+        (("reports",), None),
+        (("reports",), []),
+        (("decision",), []),
+    ],
+)
 def test_a_member_of_another_shape_is_refused(path: tuple[Any, ...], value: object) -> None:
     document = json.loads(EVIDENCE.encode())
     parent = document
@@ -76,7 +92,13 @@ def test_more_entries_than_allowed_are_refused() -> None:
         parse_evidence(canonical(document))
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers(0, 2**53 - 1) | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(0, 2**53 - 1) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=10,
+    )
+)
 @settings(max_examples=100)
 def test_any_json_in_any_member_raises_only_our_errors(value: object) -> None:
     document = json.loads(EVIDENCE.encode())

@@ -8,6 +8,7 @@ import hashlib
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from reprove.core import merkle
 from reprove.core.errors import VerificationError, VerificationReason
 

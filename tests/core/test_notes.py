@@ -48,10 +48,22 @@ def test_a_verifier_key_reads_back(vkey: VKey) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "+", "++", "a", str(LOG).upper(), str(LOG).replace(ORIGIN, "other.example"), str(LOG) + "=", str(LOG)[:-1], str(LOG) + "\n",
-        f" {LOG}", str(LOG).replace(ORIGIN, "a b"), str(LOG).replace(ORIGIN, ""), str(VKey("x", 2, LOG.key)), str(LOG).replace("+A", "+B", 1),
+        "",
+        "+",
+        "++",
+        "a",
+        str(LOG).upper(),
+        str(LOG).replace(ORIGIN, "other.example"),
+        str(LOG) + "=",
+        str(LOG)[:-1],
+        str(LOG) + "\n",
+        f" {LOG}",
+        str(LOG).replace(ORIGIN, "a b"),
+        str(LOG).replace(ORIGIN, ""),
+        str(VKey("x", 2, LOG.key)),
+        str(LOG).replace("+A", "+B", 1),
     ],
-)  # fmt: skip
+)
 def test_other_forms_of_a_verifier_key_are_refused(text: str) -> None:
     with pytest.raises(ProblemError):
         notes.parse_vkey(text)
@@ -71,13 +83,26 @@ def test_any_text_is_the_canonical_form_of_a_note_or_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "bad",
     [
-        b"", b"\n\n", note(LINE).encode()[:-1], note(LINE).replace("\n", "\r\n").encode(), note(LINE).encode() + b"\n", note().encode(),
-        note(LINE).replace("\u2014", "-").encode(), note(LINE).replace(" ", "  ").encode(), note(LINE).encode() + b"\xff\n",
-        note(LINE, text=TEXT + "a\tb\n").encode(), note(LINE, text=TEXT + "a\x00\n").encode(), note("\u2014 x AAAA\n").encode(),
-        note("\u2014 a+b AAAAAAAA\n").encode(), note("\u2014 a\u00a0b AAAAAAAA\n").encode(), note("\u2014 a AAAAAAA\n").encode(),
-        note("\u2014 a AAAAAAB=\n").encode(), note("\u2014  AAAAAAAA\n").encode(), note(LINE).replace("\n\n", "\n").encode(),
+        b"",
+        b"\n\n",
+        note(LINE).encode()[:-1],
+        note(LINE).replace("\n", "\r\n").encode(),
+        note(LINE).encode() + b"\n",
+        note().encode(),
+        note(LINE).replace("\u2014", "-").encode(),
+        note(LINE).replace(" ", "  ").encode(),
+        note(LINE).encode() + b"\xff\n",
+        note(LINE, text=TEXT + "a\tb\n").encode(),
+        note(LINE, text=TEXT + "a\x00\n").encode(),
+        note("\u2014 x AAAA\n").encode(),
+        note("\u2014 a+b AAAAAAAA\n").encode(),
+        note("\u2014 a\u00a0b AAAAAAAA\n").encode(),
+        note("\u2014 a AAAAAAA\n").encode(),
+        note("\u2014 a AAAAAAB=\n").encode(),
+        note("\u2014  AAAAAAAA\n").encode(),
+        note(LINE).replace("\n\n", "\n").encode(),
     ],
-)  # fmt: skip
+)
 def test_other_forms_of_a_note_are_refused(bad: bytes) -> None:
     with pytest.raises(ProblemError):
         notes.parse_note(bad)
@@ -125,11 +150,25 @@ def test_parse_signature_lines_reads_what_a_witness_answers() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "\n", f"{ORIGIN}\n1\n", TEXT[:-1], TEXT.replace("\n1\n", "\n01\n"), TEXT.replace("\n1\n", "\n-1\n"), TEXT.replace("\n1\n", "\n+1\n"),
-        TEXT.replace("\n1\n", f"\n{2**63}\n"), TEXT.replace("\n1\n", "\n1 \n"), TEXT.replace("\n1\n", "\n\u0661\n"), TEXT.replace("\n1\n", "\n0\n"), TEXT + "\n",
-        TEXT.replace("=\n", "\n"), f"{ORIGIN}\n1\nAAAA\n", f"\n1\n{TEXT.splitlines()[2]}\n", TEXT.replace("\n", "\r\n"), TEXT + "extension",
+        "",
+        "\n",
+        f"{ORIGIN}\n1\n",
+        TEXT[:-1],
+        TEXT.replace("\n1\n", "\n01\n"),
+        TEXT.replace("\n1\n", "\n-1\n"),
+        TEXT.replace("\n1\n", "\n+1\n"),
+        TEXT.replace("\n1\n", f"\n{2**63}\n"),
+        TEXT.replace("\n1\n", "\n1 \n"),
+        TEXT.replace("\n1\n", "\n\u0661\n"),
+        TEXT.replace("\n1\n", "\n0\n"),
+        TEXT + "\n",
+        TEXT.replace("=\n", "\n"),
+        f"{ORIGIN}\n1\nAAAA\n",
+        f"\n1\n{TEXT.splitlines()[2]}\n",
+        TEXT.replace("\n", "\r\n"),
+        TEXT + "extension",
     ],
-)  # fmt: skip
+)
 def test_other_forms_of_a_checkpoint_are_refused(text: str) -> None:
     with pytest.raises(ProblemError):
         parse_checkpoint(text)

@@ -71,7 +71,9 @@ def test_another_trusted_root_another_key_and_another_file_are_rejected() -> Non
     with pytest.raises(ProblemError, match="id does not fit"):
         sigstore.read_trusted_root((VECTORS / "trusted_root.otherlog.json").read_bytes())
     stranger = World(seed="fake", origin="log.reprove.example")
-    other_log = sigstore.read_trusted_root(json.dumps(sigstore.trusted_root(stranger.log_vkey, "https://log.reprove.example", "2026-01-01T00:00:00Z")))
+    other_log = sigstore.read_trusted_root(
+        json.dumps(sigstore.trusted_root(stranger.log_vkey, "https://log.reprove.example", "2026-01-01T00:00:00Z"))
+    )
     for root, key, subject, reason in (
         (other_log, signer(), None, {VerificationReason.UNTRUSTED_KEYS}),
         (ROOT, p256("other").public_key, None, {VerificationReason.SIGNATURE}),
@@ -144,12 +146,20 @@ def test_a_leaf_has_one_signature_by_a_p256_key() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda text: text.replace("@v1", "@v2"), lambda text: text.replace("\n", "\r\n"), lambda text: text.replace("index 2", "index 02"),
-        lambda text: text.replace("index 2", f"index {2**63}"), lambda text: text.replace("index 2\n", ""), lambda text: text.replace("\n\n", "\n"),
-        lambda text: text.replace("index 2\n", "index 2\nAAAA\n"), lambda text: text.replace("index 2\n", "index 2\n" + "A" * 43 + "=\n" + ("A" * 43 + "=\n") * 63),
-        lambda text: text.replace("\nindex", "\nextra !!\nindex"), lambda text: text[:-1], lambda text: "", lambda text: text.replace("index 2", "index -1"),
+        lambda text: text.replace("@v1", "@v2"),
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text.replace("index 2", "index 02"),
+        lambda text: text.replace("index 2", f"index {2**63}"),
+        lambda text: text.replace("index 2\n", ""),
+        lambda text: text.replace("\n\n", "\n"),
+        lambda text: text.replace("index 2\n", "index 2\nAAAA\n"),
+        lambda text: text.replace("index 2\n", "index 2\n" + "A" * 43 + "=\n" + ("A" * 43 + "=\n") * 63),
+        lambda text: text.replace("\nindex", "\nextra !!\nindex"),
+        lambda text: text[:-1],
+        lambda text: "",
+        lambda text: text.replace("index 2", "index -1"),
     ],
-)  # fmt: skip
+)
 def test_other_forms_of_a_proof_are_refused(change: Any) -> None:
     with pytest.raises(ProblemError):
         tlog_proof.parse_proof(change((VECTORS / "comp.tlog-proof").read_text()))
@@ -202,12 +212,18 @@ def test_a_bundle_is_not_made_with_another_root_or_log() -> None:
     world = World()
     entry = world.rebuild()[0][0]
     key = world.key("attester").public_key
-    for size, root, log in ((2, bytes(32), world.log_vkey), (3, world.reader(1, 0), world.log_vkey), (2, world.reader(1, 0), World(origin="x.example").log_vkey)):
+    for size, root, log in (
+        (2, bytes(32), world.log_vkey),
+        (3, world.reader(1, 0), world.log_vkey),
+        (2, world.reader(1, 0), World(origin="x.example").log_vkey),
+    ):
         with pytest.raises(ProblemError):
             sigstore.bundle(entry.envelope, key, 0, entry.proof, size, root, entry.checkpoint, entry.leaf, log_vkey=log)
 
 
-@pytest.mark.parametrize("url", ["https://other.example", "https://log.rebuilds.example:8443", "https://log.rebuilds.example/path", "log.rebuilds.example"])
+@pytest.mark.parametrize(
+    "url", ["https://other.example", "https://log.rebuilds.example:8443", "https://log.rebuilds.example/path", "log.rebuilds.example"]
+)
 def test_a_trusted_root_wants_the_origin_as_the_host_of_its_url(url: str) -> None:
     with pytest.raises(ProblemError):
         sigstore.trusted_root(World().log_vkey, url, "2026-01-01T00:00:00Z")

@@ -71,7 +71,11 @@ def test_a_trust_file_is_refused_for(name: str) -> None:
         parse_trust(json.dumps(document))
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10
+    )
+)
 @settings(max_examples=100)
 def test_any_json_is_refused_with_a_problem(value: object) -> None:
     with pytest.raises(ProblemError):
@@ -103,10 +107,17 @@ def test_a_stolen_attester_key_cannot_be_added_under_a_second_operator() -> None
 @pytest.mark.parametrize(
     ("until", "compromised", "not_after", "refused"),
     [
-        (None, None, None, False), (None, None, START, False), (None, None, START - 1, True), (START + 9, None, None, True), (None, START + 9, None, True),
-        (START + 9, None, START + 9, False), (START + 9, None, START + 10, True), (None, START + 9, START + 8, False), (None, START + 9, START + 9, True),
+        (None, None, None, False),
+        (None, None, START, False),
+        (None, None, START - 1, True),
+        (START + 9, None, None, True),
+        (None, START + 9, None, True),
+        (START + 9, None, START + 9, False),
+        (START + 9, None, START + 10, True),
+        (None, START + 9, START + 8, False),
+        (None, START + 9, START + 9, True),
     ],
-)  # fmt: skip
+)
 def test_a_key_counts_inside_its_window(until: int | None, compromised: int | None, not_after: int | None, refused: bool) -> None:
     assert (TrustedKey(p256("k").public_key, START, until, compromised).refuses(not_after) is not None) == refused
 

@@ -21,7 +21,8 @@ from reprove.core.errors import VerificationError
 from reprove.core.evidence import build_evidence
 from reprove.core.outcomes import Level
 from reprove.core.verification import Verified, verify_evidence
-from tests.core.verification_cases import CASES, Case
+from tests.core.cases import Case
+from tests.core.verification_cases import CASES
 from tests.core.world import FILE, NAME, World
 
 SINGLE_FILE = Path(__file__).parents[2] / "docs" / "verifier" / "reprove_verify.py"
@@ -40,9 +41,7 @@ def single_file() -> ModuleType:
 def library_code(case: Case) -> tuple[int, str]:
     level = Level(case.arguments[1]) if "--level" in case.arguments else Level.TIMES_STAMPED
     try:
-        verify_evidence(
-            case.evidence, case.trust, subject_sha256=sha256(case.file), minimum=level, any_outcome="--any-outcome" in case.arguments
-        )
+        verify_evidence(case.evidence, case.trust, subject_sha256=sha256(case.file), minimum=level, any_outcome="--any-outcome" in case.arguments)
     except VerificationError as error:
         return error.reason.exit_code, error.detail
     return 0, ""
@@ -68,7 +67,10 @@ def test_the_single_file_runs_alone_and_needs_only_cryptography(tmp_path: Path) 
     world = World()
     for name, data in ((NAME, FILE), ("e", world.evidence().encode()), ("t", world.trust().encode())):
         (tmp_path / name).write_bytes(data)
-    block = "import sys; sys.modules.update(dict.fromkeys(['reprove', 'rfc8785', 'click', 'packaging'])); import runpy; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    block = (
+        "import runpy, sys; sys.modules.update(dict.fromkeys(['reprove', 'rfc8785', 'click', 'packaging'])); "
+        "runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    )
     command = [sys.executable, "-c", block, str(SINGLE_FILE), NAME, "--evidence", "e", "--trust", "t"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

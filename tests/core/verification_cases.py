@@ -5,84 +5,35 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
-from reprove.core import merkle
+from reprove.core import checkpoints, cosignatures, merkle, notes
 from reprove.core.canonical import canonical
 from reprove.core.digests import sha256
-from reprove.core.dsse import Envelope
-from reprove.core.evidence import Evidence, build_evidence
-from reprove.core.notes import format_note, parse_note
+from reprove.core.evidence import build_evidence
 from reprove.core.outcomes import Outcome
 from reprove.core.statements.common import Statement, decode
-from reprove.core.trust import TrustFile
 from reprove.signers import sign_statement
+from tests.core.cases import (
+    CASES,
+    CHECKPOINT,
+    GOOD,
+    GREASE,
+    INCLUSION,
+    MALFORMED,
+    NO_EVIDENCE,
+    OUTCOME,
+    SIGNATURE,
+    SUBJECT,
+    UNTRUSTED,
+    Case,
+    edited,
+    flipped,
+    noted,
+    signed_anew,
+    world,
+)
 from tests.core.world import FILE, NAME, START, World, ed
-
-GOOD, SUBJECT, SIGNATURE, INCLUSION, CHECKPOINT, UNTRUSTED, MALFORMED, OUTCOME, NO_EVIDENCE = 0, *range(10, 18)
-
-
-@dataclass(frozen=True)
-class Case:
-    evidence: bytes
-    trust: TrustFile | None
-    code: int
-    file: bytes = FILE
-    arguments: tuple[str, ...] = ()
-
-
-@dataclass
-class Table:
-    rows: dict[str, Callable[[], Case]] = field(default_factory=dict)
-
-    def __call__(self, make: Callable[[], Case]) -> Callable[[], Case]:
-        self.rows[make.__name__.replace("_", " ")] = make
-        return make
-
-
-CASES = Table()
-
-
-def world(**options: Any) -> World:
-    made = World(**options)
-    made.evidence(filler=3)
-    return made
-
-
-def edited(code: int, change: Callable[[dict[str, Any]], object], *, decided: bool = False, **options: Any) -> Case:
-    """The good evidence with one thing changed, canonical again."""
-    here = world()
-    document = json.loads(here.evidence(decided=decided, **options).encode())
-    change(document)
-    return Case(canonical(document), here.trust(), code)
-
-
-def noted(code: int, change: Callable[[list[str]], list[str]], where: str = "checkpoint") -> Case:
-    """The good evidence with other signature lines under the comparison's checkpoint."""
-
-    def apply(document: dict[str, Any]) -> None:
-        note = parse_note(document["entries"][1][where])
-        document["entries"][1][where] = format_note(note.text, change([one.line for one in note.signatures]))
-
-    return edited(code, apply)
-
-
-def flipped(text: str, at: int = 10) -> str:
-    raw = bytearray(base64.b64decode(text))
-    raw[at] ^= 1
-    return base64.b64encode(raw).decode()
-
-
-def signed_anew(here: World, entry: int, change: Callable[[dict[str, Any]], object]) -> Evidence:
-    """Evidence in which the operator itself signed and logged an odd statement in place of entry ``entry``."""
-    entries, reported, resolved = here.rebuild()
-    statement = decode(entries[entry].envelope.payload)
-    change(statement.predicate)
-    entries[entry] = here.add(statement)[0]
-    entries.sort(key=lambda one: one.index)
-    return build_evidence(name=NAME, sha256=sha256(FILE), entries=entries, hints=here.trust(), reports=[reported], resolutions=[resolved])
 
 
 @CASES
@@ -181,7 +132,9 @@ def a_worker_whose_key_was_compromised() -> Case:
     here = world()
     trusted = here.trust()
     worker = dataclasses.replace(trusted.operators[0].workers[0], compromised_since=START)
-    return Case(here.evidence().encode(), dataclasses.replace(trusted, operators=(dataclasses.replace(trusted.operators[0], workers=(worker,)),)), UNTRUSTED)
+    return Case(
+        here.evidence().encode(), dataclasses.replace(trusted, operators=(dataclasses.replace(trusted.operators[0], workers=(worker,)),)), UNTRUSTED
+    )
 
 
 @CASES
@@ -224,7 +177,12 @@ def a_payload_that_was_changed() -> Case:
 
 @CASES
 def a_signature_that_was_changed() -> Case:
-    return edited(SIGNATURE, lambda document: document["entries"][1]["envelope"]["signatures"].__setitem__(0, {"sig": document["entries"][0]["envelope"]["signatures"][0]["sig"]}))
+    return edited(
+        SIGNATURE,
+        lambda document: document["entries"][1]["envelope"]["signatures"].__setitem__(
+            0, {"sig": document["entries"][0]["envelope"]["signatures"][0]["sig"]}
+        ),
+    )
 
 
 @CASES
@@ -307,8 +265,7 @@ def the_lines_in_another_order() -> Case:
 
 @CASES
 def an_unknown_signature_line() -> Case:
-    grease = "\u2014 grease.example " + base64.b64encode(b"x" * 40).decode() + "\n"
-    return noted(MALFORMED, lambda lines: [*lines, grease])
+    return noted(MALFORMED, lambda lines: [*lines, GREASE])
 
 
 @CASES
@@ -318,8 +275,7 @@ def a_signature_line_twice() -> Case:
 
 @CASES
 def an_unknown_line_under_the_earlier_checkpoint() -> Case:
-    grease = "\u2014 grease.example " + base64.b64encode(b"x" * 40).decode() + "\n"
-    return noted(MALFORMED, lambda lines: [*lines, grease], "before")
+    return noted(MALFORMED, lambda lines: [*lines, GREASE], "before")
 
 
 @CASES
@@ -462,7 +418,11 @@ def a_negative_outcome_with_a_level() -> Case:
 @CASES
 def a_report_that_says_something_else() -> Case:
     here = world()
-    changed = signed_anew(here, 1, lambda predicate: (predicate.update(outcome="build-failed", cause={"class": "backend-failed", "detail": "x"}), predicate.pop("level")))
+    changed = signed_anew(
+        here,
+        1,
+        lambda predicate: (predicate.update(outcome="build-failed", cause={"class": "backend-failed", "detail": "x"}), predicate.pop("level")),
+    )
     return Case(changed.encode(), here.trust(), MALFORMED)
 
 
@@ -594,15 +554,12 @@ def corrected_by_a_statement_that_supersedes() -> Case:
 
 @CASES
 def extension_lines_that_the_log_signed() -> Case:
-    from reprove.core import checkpoints, cosignatures, notes
-
     here = world()
     made = here.evidence()
-    head = checkpoints.parse_checkpoint(parse_note(made.entries[1].checkpoint).text)
+    head = checkpoints.parse_checkpoint(notes.parse_note(made.entries[1].checkpoint).text)
     text = dataclasses.replace(head, extensions=("extra",)).text
-    note = format_note(text, [notes.sign_note(text, here.origin, ed("real-log")), cosignatures.cosign(text, "w1.example", ed("real-w1.example"), START)])
+    note = notes.format_note(
+        text, [notes.sign_note(text, here.origin, ed("real-log")), cosignatures.cosign(text, "w1.example", ed("real-w1.example"), START)]
+    )
     entries = (made.entries[0], dataclasses.replace(made.entries[1], checkpoint=note))
     return Case(dataclasses.replace(made, entries=entries).encode(), here.trust(), MALFORMED)
-
-
-__all__ = ["CASES", "Case", "Envelope"]

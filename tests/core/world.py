@@ -143,36 +143,67 @@ class World:
         )
         return decision.build(value, {row.sha256: NAME})
 
-    def context(self, *, outcome: Outcome = Outcome.REPRODUCED, recipe: bytes = b"recipe", stamped: bool = False, attempted: bool = True) -> comparison.AttestationContext:
+    def context(
+        self, *, outcome: Outcome = Outcome.REPRODUCED, recipe: bytes = b"recipe", stamped: bool = False, attempted: bool = True
+    ) -> comparison.AttestationContext:
         """What the attester knows; anything but ``reproduced`` is a ``differs`` of other bytes."""
         good = outcome is Outcome.REPRODUCED
         made = FILE if good and not stamped else b"other bytes"
         level = (Level.TIMES_STAMPED if stamped else Level.BITWISE) if good else None
         stamps = (Stamp("demo/x.py", 10, Hex4("00000000"), Hex4("00000001")),) if stamped else None
-        page, source = Blob(sha256(b"page")), resolution.ResolvedSource(
-            kind="sdist", name="demo-1.0.tar.gz", uri="https://files.example/demo-1.0.tar.gz", sha256=sha256(b"source"), size=6
+        page, source = (
+            Blob(sha256(b"page")),
+            resolution.ResolvedSource(
+                kind="sdist", name="demo-1.0.tar.gz", uri="https://files.example/demo-1.0.tar.gz", sha256=sha256(b"source"), size=6
+            ),
         )
         when = Timestamp("2027-01-15T08:00:00Z")
         index = IndexRef("pypi", canonical=True, uri="https://index.example/simple/demo/", page=page, fetched=when)
         worker = Blob(self.key("worker").public_key.fingerprint)
         resolved = resolution.Resolution(
-            rebuild="rb-1", lease=sha256(b"lease"), request=Blob(sha256(b"request")), purl=PURL,
+            rebuild="rb-1",
+            lease=sha256(b"lease"),
+            request=Blob(sha256(b"request")),
+            purl=PURL,
             original=resolution.ResolvedOriginal(name=NAME, sha256=sha256(FILE), size=len(FILE)),
-            source=source if attempted else None, outcome=None if attempted else Outcome.NOT_ATTEMPTABLE,
-            cause=None if attempted else Cause("no-sdist", "no sdist"), index=index, resolver=Blob(self.key("resolver").public_key.fingerprint),
-        )  # fmt: skip
+            source=source if attempted else None,
+            outcome=None if attempted else Outcome.NOT_ATTEMPTABLE,
+            cause=None if attempted else Cause("no-sdist", "no sdist"),
+            index=index,
+            resolver=Blob(self.key("resolver").public_key.fingerprint),
+        )
         reported = report.Report(
-            rebuild="rb-1", attempt="at-1", lease=sha256(b"lease 2"), request=Blob(sha256(b"request")), resolution=sha256(b"none"),  # type: ignore[arg-type]
-            outcome=outcome, level=level, stamps=stamps, cause=None if good else Cause("payload", "demo/x.py differs"),
-            original=Sized(sha256(FILE), len(FILE)), rebuilt=report.RebuiltFile(NAME, sha256(made), len(made)),
-            recipe=report.ReportRecipe(sha256(recipe), Origin.INFERRED), source=_source(source), index=index,
-            environment=EnvironmentRef(Blob(sha256(b"lock")), "bookworm-python"), arch="amd64", sandbox={}, timings={}, started=when, finished=when,
-            worker=worker, deployment=Deployment.SINGLE_HOST,
-        )  # fmt: skip
+            rebuild="rb-1",
+            attempt="at-1",
+            lease=sha256(b"lease 2"),
+            request=Blob(sha256(b"request")),
+            resolution=sha256(b"none"),  # type: ignore[arg-type]
+            outcome=outcome,
+            level=level,
+            stamps=stamps,
+            cause=None if good else Cause("payload", "demo/x.py differs"),
+            original=Sized(sha256(FILE), len(FILE)),
+            rebuilt=report.RebuiltFile(NAME, sha256(made), len(made)),
+            recipe=report.ReportRecipe(sha256(recipe), Origin.INFERRED),
+            source=_source(source),
+            index=index,
+            environment=EnvironmentRef(Blob(sha256(b"lock")), "bookworm-python"),
+            arch="amd64",
+            sandbox={},
+            timings={},
+            started=when,
+            finished=when,
+            worker=worker,
+            deployment=Deployment.SINGLE_HOST,
+        )
         return comparison.AttestationContext(
-            resolution=resolved, resolution_id=sha256(b"none"), operator=self.operator, deployment=Deployment.SINGLE_HOST,  # type: ignore[arg-type]
-            report=reported if attempted else None, worker=worker.sha256 if attempted else None,
-        )  # fmt: skip
+            resolution=resolved,
+            resolution_id=sha256(b"none"),
+            operator=self.operator,
+            deployment=Deployment.SINGLE_HOST,  # type: ignore[arg-type]
+            report=reported if attempted else None,
+            worker=worker.sha256 if attempted else None,
+        )
 
 
 def _source(source: resolution.ResolvedSource) -> SourceRef:

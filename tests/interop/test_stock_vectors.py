@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.stock import BUNDLE_TOOLS, EXPECTED, REQUIRED, VECTORS, demand, fsck, missing, verify_bundle
+from tests.interop.stock import BUNDLE_TOOLS, EXPECTED, REQUIRED, VECTORS, Answer, demand, fsck, missing, verify_bundle
 
 pytestmark = pytest.mark.slow
 COMPARISON = "https://reprove.example/attestation/rebuild-comparison/v0.1"
@@ -80,5 +80,5 @@ def ask(
     key: str = "signer.pub",
     file: Path = FILE,
     kind: str = COMPARISON,
-):  # noqa: ANN202  # the answer of stock.verify_bundle
+) -> Answer:
     return verify_bundle(tool, home, bundle=VECTORS / bundle, root=VECTORS / root, key=VECTORS / key, file=file, kind=kind)
