@@ -73,8 +73,9 @@ class Instance:
     def kill(self, name: str) -> None:
         """SIGKILL one process and what it forked, as a host that dies would."""
         process = self.processes.pop(name)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        for pid in (*descendants(process.pid), process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process.wait(10)
 
     def terminate(self, name: str, timeout: float = 15) -> int:
@@ -170,6 +171,22 @@ class Instance:
                     return answer.json  # type: ignore[no-any-return]
             time.sleep(0.2)
         raise AssertionError(f"{rebuild} did not end within {timeout} s: {answer.body!r}\n{self.logs()}")
+
+
+def descendants(pid: int) -> list[int]:
+    """Children, their children and so on: RQ gives its children sessions of their own, so a process group is not enough."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found, queue = [], [pid]
+    while queue:
+        for child in children.get(queue.pop(), []):
+            found.append(child)
+            queue.append(child)
+    return found
 
 
 def make_instance(home: Path, *, index_url: str, fetch_allow: tuple[str, ...] = (), **settings: Any) -> Instance:
