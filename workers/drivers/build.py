@@ -19,6 +19,7 @@ import sysconfig
 import tarfile
 import time
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
@@ -27,6 +28,7 @@ Folders = List[Tuple[Path, float]]
 
 HOOK = "--reprove-hook"
 MAX_MEMBERS = 200_000
+FAULTS = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
 SETUP_SHIM = (
     "import io, os, sys, setuptools; sys.argv[0] = __file__ = os.path.abspath('setup.py'); sys.path.insert(0, os.getcwd()); "
     "code = io.open(__file__, encoding='utf-8').read().replace('\\r\\n', '\\n'); exec(compile(code, __file__, 'exec'))"
@@ -54,7 +56,7 @@ def main(argv: list[str]) -> int:
         result = build(inner, outer, work)
     except FailedError as error:
         result = {"failed": {"class": error.cause, "detail": error.detail[:2000]}}
-    except (OSError, ValueError, KeyError, TypeError, tarfile.TarError, zipfile.BadZipFile, EOFError, RuntimeError) as error:
+    except FAULTS as error:
         result = {"failed": {"class": "backend-failed", "detail": f"{type(error).__name__}: {error}"[:2000]}}
     print("reprove:", json.dumps(result), flush=True)
     write_last(outer / "result.json", result)

@@ -28,6 +28,10 @@ def main(argv: list[str]) -> int:
     except LimitError as error:
         cause = {"class": "output", "detail": error.detail[:400]}
         result = {"outcome": "limit-exceeded", "cause": cause, "findings": [], "differences": [], "count": 0}
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        # a fault of ours or an archive that found one: never equal, and never a traceback in place of a verdict
+        cause = {"class": "infrastructure", "detail": f"{type(error).__name__}: {error}"[:400]}
+        result = {"outcome": "inconclusive", "cause": cause, "findings": [], "differences": [], "count": 0}
     draft = outer / ".result.json"
     draft.write_text(json.dumps(result), encoding="utf-8")
     draft.replace(outer / "result.json")

@@ -40,6 +40,8 @@ def main(argv: list[str]) -> int:
         result["problem"] = {"class": "output", "detail": cut(error.detail)}
     except ArchiveError as error:
         result["problem"] = {"class": "source-layout", "detail": cut(error.detail)}
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        result["problem"] = {"class": "source-layout", "detail": cut(f"{type(error).__name__}: {error}")}
     draft = outer / ".result.json"
     draft.write_text(json.dumps(result), encoding="utf-8")
     draft.replace(outer / "result.json")
