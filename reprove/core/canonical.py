@@ -17,6 +17,7 @@ MAX_SAFE_INTEGER = 2**53 - 1
 _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _STEP = {0x7B: 1, 0x5B: 1, 0x7D: -1, 0x5D: -1}
+_MAX_PIECES = 1 << 16
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in _STEP)
 
 
@@ -59,7 +60,10 @@ def _refuse_deep(raw: bytes, what: str) -> None:
     """Refuse nesting before the recursive parser sees it; brackets inside strings do not count."""
     if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
         return
-    brackets = _STRINGS.sub(b"", raw).translate(None, _NOT_BRACKETS)
+    # Without escapes every other piece between quotes is outside strings: several times faster than the pattern, but a list of pieces.
+    simple = b"\\" not in raw and raw.count(b'"') <= _MAX_PIECES
+    outside = b"".join(raw.split(b'"')[::2]) if simple else _STRINGS.sub(b"", raw)
+    brackets = outside.translate(None, _NOT_BRACKETS)
     if max(accumulate(_STEP[byte] for byte in brackets), default=0) > MAX_DEPTH:
         raise ProblemError(Slug.INVALID_REQUEST, f"{what} is nested deeper than {MAX_DEPTH}")
 

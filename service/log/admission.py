@@ -49,22 +49,3 @@ def parse_request(frame: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ProblemError(Slug.INVALID_REQUEST, "a request is a JSON object")
     return document
-
-
-class Admission:
-    """Admission as the server uses it."""
-
-    def __init__(self, key: PublicKey) -> None:
-        self._key = key
-
-    def is_large(self, frame: bytes) -> bool:
-        """Whether a frame is better admitted by :meth:`admit_frame`."""
-        return False
-
-    def admit_request(self, request: dict[str, Any]) -> list[Admitted]:
-        """Admit the envelopes of a parsed ``add`` request."""
-        return admit(request.get("envelopes"), self._key)
-
-    def admit_frame(self, frame: bytes) -> list[Admitted]:
-        """Admit an ``add`` request as received."""
-        return self.admit_request(parse_request(frame))

@@ -38,7 +38,7 @@ def send(connection: socket.socket, document: object) -> None:
 
 def send_bytes(connection: socket.socket, data: bytes) -> None:
     """Write a frame of bytes that are JSON already."""
-    connection.sendall(_LENGTH.pack(len(data)) + data)
+    connection.sendall(b"".join((_LENGTH.pack(len(data)), data)))
 
 
 def _exactly(connection: socket.socket, count: int, *, optional: bool = False) -> bytes | None:

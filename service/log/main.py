@@ -18,7 +18,7 @@ from reprove.core.errors import ReproveError
 from reprove.settings import Settings
 from reprove.signers import open_signer
 from service.accounts import SUBMIT
-from service.log.admission import Admission
+from service.log.admission_helper import Admission
 from service.log.creation import log_origin
 from service.log.durable import DurableFolder
 from service.log.errors import StateError
@@ -92,6 +92,8 @@ def main() -> int:
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
+    # The sequencing thread blocks often and briefly (syncs, SQLite); it must not wait 5 ms each time for a thread that encodes an answer.
+    sys.setswitchinterval(0.0005)
     server.start()
     thread.start()
     _log.info("sequencer ready", socket=str(settings.sockets / "sequencer.sock"))

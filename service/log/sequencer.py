@@ -115,7 +115,7 @@ class Sequencer:
     def prove(self, *, index: int | None = None, attestation: bytes | None = None) -> Answer:
         """Answer for a published entry, by index or by id; ProblemError ``not-found`` else."""
         if attestation is not None:
-            index = self._store.find([attestation]).get(attestation)
+            index = self._store.position(attestation)
         published = self._published
         if index is None or published is None or not 0 <= index < published[0]:
             raise ProblemError(Slug.NOT_FOUND, "the log has no such published entry")

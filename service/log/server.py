@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import grp
+import json
 import os
 import socket
 import threading
@@ -20,7 +21,8 @@ import structlog
 from reprove.core.digests import parse_sha256
 from reprove.core.errors import ProblemError, Slug
 from service.log import frames
-from service.log.admission import Admission, parse_request
+from service.log.admission import parse_request
+from service.log.admission_helper import Admission
 from service.log.errors import StateError
 from service.log.sequencer import Sequencer
 
@@ -69,7 +71,7 @@ class Server:
                 return
             if not self._slots.acquire(blocking=False):
                 with contextlib.suppress(OSError), connection:
-                    frames.send(connection, _refusal(ProblemError(Slug.RATE_LIMITED, "too many connections to the sequencer")))
+                    frames.send_bytes(connection, _refusal(ProblemError(Slug.RATE_LIMITED, "too many connections to the sequencer")))
                 continue
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
@@ -89,7 +91,7 @@ class Server:
                 frame = frames.receive(connection)
             except ProblemError as error:
                 # After a frame that is too long or cut short nobody knows where the next one begins.
-                frames.send(connection, _refusal(error))
+                frames.send_bytes(connection, _refusal(error))
                 return
             if frame is None:
                 return
@@ -97,29 +99,33 @@ class Server:
                 answer = self._answer(frame)
             except ProblemError as error:
                 answer = _refusal(error)
-            frames.send(connection, answer)
+            frames.send_bytes(connection, answer)
 
-    def _answer(self, frame: bytes) -> dict[str, object]:
+    def _answer(self, frame: bytes) -> bytes:
         if self._admission.is_large(frame):
-            return self._sequencer.submit(self._admission.admit_frame(frame)).as_json()
+            return self._sequencer.submit(self._admission.admit_frame(frame)).encode()
         request = parse_request(frame)
         match request.get("op"):
             case "add":
-                return self._sequencer.submit(self._admission.admit_request(request)).as_json()
+                return self._sequencer.submit(self._admission.admit_request(request)).encode()
             case "prove":
                 return self._prove(request)
             case "head":
                 published = self._sequencer.published
-                return {"size": published[0], "checkpoint": published[1]} if published else {"size": None, "checkpoint": None}
+                return _encode({"size": published[0], "checkpoint": published[1]} if published else {"size": None, "checkpoint": None})
         raise ProblemError(Slug.INVALID_REQUEST, "op is add, prove or head", pointer="/op")
 
-    def _prove(self, request: dict[str, Any]) -> dict[str, object]:
+    def _prove(self, request: dict[str, Any]) -> bytes:
         if set(request) == {"op", "index"} and type(request["index"]) is int:
-            return self._sequencer.prove(index=request["index"]).as_json()
+            return self._sequencer.prove(index=request["index"]).encode()
         if set(request) == {"op", "id"}:
-            return self._sequencer.prove(attestation=bytes.fromhex(parse_sha256(request["id"], pointer="/id"))).as_json()
+            return self._sequencer.prove(attestation=bytes.fromhex(parse_sha256(request["id"], pointer="/id"))).encode()
         raise ProblemError(Slug.INVALID_REQUEST, "prove takes an index or an id")
 
 
-def _refusal(error: ProblemError) -> dict[str, object]:
-    return {"error": error.problem.as_json()}
+def _encode(document: dict[str, object]) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _refusal(error: ProblemError) -> bytes:
+    return _encode({"error": error.problem.as_json()})

@@ -41,4 +41,5 @@ def instance(make_instance: Callable[..., Instance]) -> Instance:
     made = make_instance()
     made.start("witness")
     made.start("main")
+    made.wait_published()
     return made

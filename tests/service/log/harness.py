@@ -100,6 +100,13 @@ class Instance:
             time.sleep(0.02)
         raise AssertionError(f"{module} is not ready: {self.errors(module)}")
 
+    def wait_published(self) -> None:
+        """Wait for the first checkpoint, that of the empty log."""
+        deadline = time.monotonic() + START_SECONDS
+        while self.client.head() is None:
+            assert time.monotonic() < deadline, self.errors("main")
+            time.sleep(0.02)
+
     def _listens(self) -> bool:
         with socket.socket() as probe:
             probe.settimeout(1)
