@@ -83,13 +83,14 @@ def parse_purl(text: object) -> Purl:
 def matches(pattern: str, purl: Purl) -> bool:
     """Say whether a policy's ``match`` covers ``purl``: a prefix up to ``/`` or ``@``, or the whole purl.
 
-    ``pkg:pypi/foo`` is a whole purl and covers neither ``foobar`` nor ``foo@1``; ``pkg:pypi/foo@`` covers every version of foo.
-    A whole purl without ``file_name`` covers the files of that release.
+    A whole purl covers what it leaves open: ``pkg:pypi/foo`` every version of foo (as ``pkg:pypi/foo@`` does) and never ``foobar``,
+    ``pkg:pypi/foo@1`` the files of that release and never ``foo@10``.
     """
     text = str(purl)
     if pattern.endswith(("/", "@")):
         return text.startswith(pattern)
-    return pattern in (text, str(purl.without_file()))
+    release = purl.without_file()
+    return pattern in (text, str(release), str(replace(release, version=None)))
 
 
 def parse_pattern(text: object) -> str:

@@ -150,7 +150,7 @@ def test_bindings_take_the_longest_prefix() -> None:
         ('"pkg:pypi/": 5\n', 1, 14),
         ('"pkg:pypi/": ../x\n', 1, 14),
         ('"pypi": default\n', 1, 1),
-        ('"pkg:pypi/foo": default\n', 1, 1),
+        ('"pkg:pypi/acme-": default\n', 1, 1),
         ('"pkg:pypi/foo/": default\n', 1, 1),
         ('"pkg:pypi/Foo@": a\n"pkg:pypi/foo@": b\n', 2, 1),
         ('"pkg:pypi/": a\n"pkg:pypi/": b\n', 2, 1),

@@ -11,7 +11,7 @@ from reprove.core.digests import Sha256, sha256
 from reprove.core.errors import ProblemError, Slug
 from reprove.core.outcomes import Finding, Level, Origin
 from reprove.core.policy.document import Value, read_document
-from reprove.core.purls import Purl, matches, parse_pattern, parse_purl
+from reprove.core.purls import Purl, matches, parse_pattern
 
 MAX_OPERATORS = 100
 MAX_RULES = 1000
@@ -109,8 +109,6 @@ def parse_bindings(text: str) -> Bindings:
     rows: dict[str, str] = {}
     for key, value in pairs.values():
         pattern = _pattern(key)
-        if not pattern.endswith(("/", "@")) and parse_purl(pattern).version is None:
-            raise key.fail(f"{pattern} has no version, so it would bind nothing; to bind the project write {pattern}@")
         if pattern in rows:
             raise key.fail(f"{pattern} is bound twice")
         rows[pattern] = parse_name(value)
@@ -189,5 +187,6 @@ def _refuse_unreachable(rules: tuple[Rule, ...], rows: list[Value]) -> None:
     """A rule after one that covers everything it covers never decides: surely a mistake, and one that opens or closes silently."""
     for index, rule in enumerate(rules):
         for earlier in rules[:index]:
-            if rule.match == earlier.match or (earlier.match.endswith(("/", "@")) and rule.match.startswith(earlier.match)):
+            prefix = earlier.match.endswith(("/", "@")) and rule.match.startswith(earlier.match)
+            if prefix or rule.match == earlier.match or rule.match.startswith((f"{earlier.match}@", f"{earlier.match}?")):
                 raise rows[index].fail(f"is never reached: an earlier rule matches {earlier.match}, and the first match wins")
