@@ -58,12 +58,21 @@ def _mounts(scratch: Path, alive: set[str], newest: float, *, everyone: bool) ->
         pid = rest.partition(".")[0]
         if lease in alive or not pid.isdigit():
             continue
-        orphan = not Path(f"/proc/{pid}").exists()
+        orphan = not _alive(int(pid))
         judged = lease != UNLEASED and (everyone or int(pid) == os.getpid()) and folder.stat().st_mtime <= newest
         if orphan or judged:
             volumes.drop(folder)
             removed.append(folder.name)
     return removed
+
+
+def _alive(pid: int) -> bool:
+    """Whether a process runs; one that is dead and was not waited for yet (a zombie) holds nothing any more."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in ("Z", "X")
 
 
 def _created(row: dict[str, str]) -> float:
