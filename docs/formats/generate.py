@@ -1,3 +1,4 @@
+# ruff: noqa: INP001, T201  # a script beside the files that it makes
 """Make the JSON Schemas and the test vectors of this folder from the code: ``python docs/formats/generate.py [--check]``.
 
 ``--check`` writes nothing and fails when a file is not what the code makes; a test runs it. Vectors are signed with the published test key
@@ -53,7 +54,9 @@ def digest(text: str) -> Sha256:
     return sha256(text.encode())
 
 
-INDEX = IndexRef("pypi", canonical=True, uri="https://index.invalid/simple/demo/", page=Blob(digest("page")), fetched=Timestamp("2026-11-24T10:00:00Z"))
+INDEX = IndexRef(
+    "pypi", canonical=True, uri="https://index.invalid/simple/demo/", page=Blob(digest("page")), fetched=Timestamp("2026-11-24T10:00:00Z")
+)
 RESOLUTION = Resolution(
     rebuild="rb-01jd7000000000000000",
     lease=digest("lease 1"),
@@ -102,7 +105,10 @@ STAMPED = replace(
     BITWISE,
     level=Level.TIMES_STAMPED,
     rebuilt=RebuiltFile(WHEEL, digest("rebuilt"), 1234),
-    stamps=(Stamp("demo-1.0.dist-info/RECORD", 910, Hex4("00002100"), Hex4("8218225c")), Stamp("demo-1.0.dist-info/RECORD", 1180, Hex4("00002100"), Hex4("8218225c"))),
+    stamps=(
+        Stamp("demo-1.0.dist-info/RECORD", 910, Hex4("00002100"), Hex4("8218225c")),
+        Stamp("demo-1.0.dist-info/RECORD", 1180, Hex4("00002100"), Hex4("8218225c")),
+    ),
 )
 DIFFERS = replace(
     BITWISE,
@@ -122,10 +128,19 @@ DIFFERS = replace(
     ),
 )
 FAILED = replace(
-    BITWISE, outcome=Outcome.BUILD_FAILED, level=None, rebuilt=None, cause=Cause("backend-failed", "exit status 1: error: no such module"), candidates=()
+    BITWISE,
+    outcome=Outcome.BUILD_FAILED,
+    level=None,
+    rebuilt=None,
+    cause=Cause("backend-failed", "exit status 1: error: no such module"),
+    candidates=(),
 )
 UNAVAILABLE = replace(
-    RESOLUTION, source=None, outcome=Outcome.INPUT_UNAVAILABLE, cause=Cause("gone", "410 for the listed file"), original=replace(RESOLUTION.original, verified=False)
+    RESOLUTION,
+    source=None,
+    outcome=Outcome.INPUT_UNAVAILABLE,
+    cause=Cause("gone", "410 for the listed file"),
+    original=replace(RESOLUTION.original, verified=False),
 )
 
 
@@ -164,7 +179,11 @@ def decisions() -> dict[str, Decision]:
         bound=(BoundPolicy("pkg:pypi/", "default", digest("policy")),),
         now=Timestamp("2026-11-24T12:00:00Z"),
         checkpoint=CheckpointRef("log.reprove.invalid", 129, digest("root")),
-        artifacts=(ArtifactVerdict(sha256=digest("original"), verdict=Verdict.ALLOW, purl=f"pkg:pypi/demo@1.0?file_name={WHEEL}", attestations=(RESOLUTION_ID,)),),
+        artifacts=(
+            ArtifactVerdict(
+                sha256=digest("original"), verdict=Verdict.ALLOW, purl=f"pkg:pypi/demo@1.0?file_name={WHEEL}", attestations=(RESOLUTION_ID,)
+            ),
+        ),
         operator=OPERATOR,
         deployment=Deployment.SINGLE_HOST,
     )

@@ -247,4 +247,3 @@ def rebuild_columns(value: Comparison) -> dict[str, object]:
 def _plain(text: str) -> str:
     """One line of printable text, for a signed cause."""
     return "".join(character if character.isprintable() else " " for character in text)[:MAX_FAILURE]
-

@@ -49,7 +49,7 @@ def opinion(
 ) -> Opinion:
     reproduced = outcome is Outcome.REPRODUCED
     level = level if reproduced else None
-    cause = None if reproduced else Cause(sorted(CAUSE_CLASSES[outcome])[0], "why")
+    cause = None if reproduced else Cause(min(CAUSE_CLASSES[outcome]), "why")
     rebuilt = {Level.BITWISE: artifact}.get(level, sha256(b"rebuilt")) if level else sha256(b"rebuilt")  # type: ignore[arg-type]
     stamps = (Stamp("demo/RECORD", 2, "00000000", "01020304"),) if level is Level.TIMES_STAMPED else None  # type: ignore[arg-type]
     compared = None

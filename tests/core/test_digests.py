@@ -19,7 +19,9 @@ def test_a_digest_is_the_standard_librarys_and_reads_back(data: bytes) -> None:
     assert parse_prefixed(f"sha256:{sha256(data)}") == sha256(data)
 
 
-@pytest.mark.parametrize("text", ["", "a" * 63, "a" * 65, "A" * 64, "g" * 64, "a" * 64 + "\n", "sha256:" + "a" * 64, None, 5, b"a" * 64, "\u0661" * 64])
+@pytest.mark.parametrize(
+    "text", ["", "a" * 63, "a" * 65, "A" * 64, "g" * 64, "a" * 64 + "\n", "sha256:" + "a" * 64, None, 5, b"a" * 64, "\u0661" * 64]
+)
 def test_anything_else_is_refused(text: object) -> None:
     with pytest.raises(ProblemError):
         parse_sha256(text)

@@ -87,7 +87,14 @@ def test_an_empty_keyid_is_tolerated_and_not_kept() -> None:
     assert b"keyid" not in from_json(document).encode()
 
 
-@given(st.recursive(st.none() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["payload", "payloadType", "signatures", "sig"]), inner, max_size=4)))
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["payload", "payloadType", "signatures", "sig"]), inner, max_size=4)
+        ),
+    )
+)
 def test_any_value_is_an_envelope_or_a_problem(document: object) -> None:
     try:
         from_json(document)

@@ -42,7 +42,13 @@ STORIES = [
     Story("the level asked for allows", [opinion(level=Level.TIMES_STAMPED)], ALLOW),
     Story("a lower level denies", [opinion(level=Level.TIMES_STAMPED)], DENY, ["level"], with_rule("level: bitwise")),
     Story("a level below the default denies", [opinion(level=Level.CANONICAL)], DENY, ["level"]),
-    Story("an unnamed pass denies", [opinion(level=Level.NORMALIZED, passes=(Pass("elf-build-id", "1"),))], DENY, ["passes"], with_rule("level: normalized")),
+    Story(
+        "an unnamed pass denies",
+        [opinion(level=Level.NORMALIZED, passes=(Pass("elf-build-id", "1"),))],
+        DENY,
+        ["passes"],
+        with_rule("level: normalized"),
+    ),
     Story("no pass at level normalized denies", [opinion(level=Level.NORMALIZED)], DENY, ["passes"], with_rule("level: normalized")),
     Story(
         "a pass that is named allows",
@@ -86,7 +92,12 @@ STORIES = [
         ["findings"],
     ),
     Story("a correction takes the difference away", [opinion(1, outcome=DIFFERS), opinion(2, supersedes=opinion(1).id)], ALLOW),
-    Story("a correction can take the agreement away", [opinion(1), opinion(2, outcome=Outcome.BUILD_FAILED, supersedes=opinion(1).id)], DENY, ["no-attestation"]),
+    Story(
+        "a correction can take the agreement away",
+        [opinion(1), opinion(2, outcome=Outcome.BUILD_FAILED, supersedes=opinion(1).id)],
+        DENY,
+        ["no-attestation"],
+    ),
     Story(
         "nobody corrects another operator",
         [opinion(1, operator=OTHER, outcome=DIFFERS), opinion(2, supersedes=opinion(1, operator=OTHER).id)],
@@ -146,7 +157,13 @@ STORIES = [
     Story("one operator is not two", [opinion(1), opinion(2)], DENY, ["operators"], TWO),
     Story("two keys of one operator are one operator", [opinion(1, attester="a"), opinion(2, attester="b")], DENY, ["operators"], TWO),
     Story("two operators are two", [opinion(1), opinion(2, operator=OTHER)], ALLOW, policy=TWO),
-    Story("a second operator below the level does not count", [opinion(1), opinion(2, operator=OTHER, level=Level.CANONICAL)], DENY, ["level", "operators"], TWO),
+    Story(
+        "a second operator below the level does not count",
+        [opinion(1), opinion(2, operator=OTHER, level=Level.CANONICAL)],
+        DENY,
+        ["level", "operators"],
+        TWO,
+    ),
     Story(
         "two origins of one operator are one operator",
         [opinion(1), opinion(2, origin=Origin.SOURCE, source=GIT)],
@@ -257,7 +274,7 @@ opinions_strategy = st.lists(
         canonical=st.booleans(),
     ),
     max_size=8,
-    unique_by=lambda each: (each.log_index),
+    unique_by=lambda each: each.log_index,
 )
 
 

@@ -130,13 +130,16 @@ def test_a_match_covers_what_it_says(pattern: str, text: str, expected: bool) ->
 
 
 @pytest.mark.parametrize(
-    ("pattern", "expected"), [("pkg:PyPI/Foo_Bar@", "pkg:pypi/foo-bar@"), ("pkg:pypi/Foo@1.0-1", "pkg:pypi/foo@1.0.post1"), ("pkg:pypi/", "pkg:pypi/")]
+    ("pattern", "expected"),
+    [("pkg:PyPI/Foo_Bar@", "pkg:pypi/foo-bar@"), ("pkg:pypi/Foo@1.0-1", "pkg:pypi/foo@1.0.post1"), ("pkg:pypi/", "pkg:pypi/")],
 )
 def test_a_pattern_is_canonicalised_like_what_it_covers(pattern: str, expected: str) -> None:
     assert parse_pattern(pattern) == expected
 
 
-@pytest.mark.parametrize("pattern", ["", "/", "@", "pkg:", "pypi/", "pkg:pypi", "pkg:pypi/foo@1@", "pkg:pypi/foo?file_name=x@", "pkg:pypi//", "pkg:pypi/*", 5])
+@pytest.mark.parametrize(
+    "pattern", ["", "/", "@", "pkg:", "pypi/", "pkg:pypi", "pkg:pypi/foo@1@", "pkg:pypi/foo?file_name=x@", "pkg:pypi//", "pkg:pypi/*", 5]
+)
 def test_a_pattern_that_is_no_prefix_is_refused(pattern: object) -> None:
     with pytest.raises(ProblemError):
         parse_pattern(pattern)

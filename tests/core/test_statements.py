@@ -105,7 +105,26 @@ def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 
 OWN = [name for name in NAMES if not name.startswith("provenance-")]
-ODD = [None, True, False, 0, -1, 1.5, 2**53 - 1, "", "x", "A" * 64, "a" * 64, [], {}, [1], {"sha256": "x"}, "2026-02-30T00:00:00Z", "reproduced", "\u0000"]
+ODD = [
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1.5,
+    2**53 - 1,
+    "",
+    "x",
+    "A" * 64,
+    "a" * 64,
+    [],
+    {},
+    [1],
+    {"sha256": "x"},
+    "2026-02-30T00:00:00Z",
+    "reproduced",
+    "\u0000",
+]
 
 
 @given(st.sampled_from(OWN), st.data())
@@ -143,7 +162,10 @@ def test_a_required_member_that_is_missing_is_refused(name: str, data: st.DataOb
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=5) | st.sampled_from(list(PredicateType)),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["_type", "subject", "predicate", "predicateType", "name", "digest", "sha256"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["_type", "subject", "predicate", "predicateType", "name", "digest", "sha256"]), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -259,7 +281,13 @@ def test_unknown_members_are_ignored_and_never_become_a_claim() -> None:
 def test_a_comparison_says_who_claims_what() -> None:
     """The table of docs/formats/comparison.md, by vector."""
     bitwise = document("comparison-reproduced-bitwise")["predicate"]["claimedBy"]
-    assert (bitwise["outcome"], bitwise["level"], bitwise["rebuilt"], bitwise["recipe"], bitwise["source"]) == ("attester", "attester", "attester", "worker", "resolver")
+    assert (bitwise["outcome"], bitwise["level"], bitwise["rebuilt"], bitwise["recipe"], bitwise["source"]) == (
+        "attester",
+        "attester",
+        "attester",
+        "worker",
+        "resolver",
+    )
     assert document("comparison-differs")["predicate"]["claimedBy"]["outcome"] == "worker"
     assert document("comparison-input-unavailable")["predicate"]["claimedBy"]["outcome"] == "resolver"
     assert document("comparison-inconclusive")["predicate"]["claimedBy"]["outcome"] == "attester"

@@ -102,8 +102,7 @@ def json_name(field: Field[Any]) -> str:
 def _members(shape: type[Shape]) -> dict[str, tuple[str, Any, bool]]:
     hints = get_type_hints(shape)
     return {
-        field.name: (json_name(field), hints[field.name], field.default is MISSING and field.default_factory is MISSING)
-        for field in fields(shape)
+        field.name: (json_name(field), hints[field.name], field.default is MISSING and field.default_factory is MISSING) for field in fields(shape)
     }
 
 

@@ -171,7 +171,9 @@ class World:
             request=Blob(digest),
             purl=purl,
             original=ResolvedOriginal(name=wheel, sha256=first.sha256, size=first.size, uploaded=Timestamp("2026-01-02T00:00:00Z")),
-            source=ResolvedSource(kind="sdist", name="demo-1.0.tar.gz", uri="https://files.invalid/demo-1.0.tar.gz", sha256=source.sha256, size=source.size),
+            source=ResolvedSource(
+                kind="sdist", name="demo-1.0.tar.gz", uri="https://files.invalid/demo-1.0.tar.gz", sha256=source.sha256, size=source.size
+            ),
             index=index,
             resolver=Blob(self.resolver.public_key.fingerprint),
         )
@@ -234,7 +236,15 @@ class World:
         return story.rebuild_id
 
     def _ended(
-        self, conn: Any, story: Story, kind: str, attempt: str, lease: str, *, signed: tuple[FileSigner, Envelope], rows: tuple[dict[str, Any], dict[str, Any]]
+        self,
+        conn: Any,
+        story: Story,
+        kind: str,
+        attempt: str,
+        lease: str,
+        *,
+        signed: tuple[FileSigner, Envelope],
+        rows: tuple[dict[str, Any], dict[str, Any]],
     ) -> None:
         (key, envelope), (row, changes), now = signed, rows, times.now()
         values = {

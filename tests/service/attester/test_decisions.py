@@ -259,7 +259,9 @@ def test_an_own_envelope_that_is_not_in_the_log_is_no_evidence(world: World) -> 
     world.log.away = False
     with world.database.write() as conn:
         donor = conn.execute(tables.entry.select().where(tables.entry.c.log_index == 1)).one()
-        unlogged = conn.execute(tables.statement.select().where(tables.statement.c.subject_sha256 == digest_of(story), tables.statement.c.outcome.is_not(None))).one()
+        unlogged = conn.execute(
+            tables.statement.select().where(tables.statement.c.subject_sha256 == digest_of(story), tables.statement.c.outcome.is_not(None))
+        ).one()
         conn.execute(tables.entry.delete().where(tables.entry.c.log_index == 1))
         conn.execute(tables.entry.insert().values(**{**donor._mapping, "statement_id": unlogged.id}))
     row = world.decide("default", {"sha256": digest_of(story)})
