@@ -71,7 +71,7 @@ def decision(document: Json, *, names: dict[str, str] | None = None) -> None:
     rows = _rows(document, "artifacts")
     allowed = sum(row.get("verdict") == "allow" for row in rows)
     line = Text()
-    line.append(verdict.upper(), style=style_of(verdict))
+    line.append(safe(verdict).upper(), style=style_of(verdict))
     line.append(f"   {safe(policy.get('name', ''))}, {allowed} of {len(rows)} may ship")
     index = _object(document, "attestation").get("logIndex")
     line.append(f"    {safe(document.get('id', ''))}{f', log index {index}' if index is not None else ''}")

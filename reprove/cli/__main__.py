@@ -1,0 +1,5 @@
+"""``python -m reprove.cli``: the command without its script."""
+
+from reprove.cli.main import run
+
+run()
