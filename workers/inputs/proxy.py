@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import select
 import signal
 import socket
 import sys
@@ -55,7 +56,9 @@ class Proxy:
         self._folder = folder
         self._slots = threading.Semaphore(MAX_SESSIONS)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._woken, self._waker = socket.socketpair()
         self._stopping = False
+        self._listening = False
 
     def listen(self) -> None:
         """Make the sockets. Raises OwnError when another proxy listens already."""
@@ -70,23 +73,29 @@ class Proxy:
         # Whoever may open sessions may use the network under the egress rules: this user and root, who runs the workers.
         self._control.chmod(0o600)
         self._listener.listen(64)
+        self._listening = True
 
     def serve(self) -> None:
         """Accept control connections until :meth:`stop`."""
         while not self._stopping:
-            try:
+            ready, _, _ = select.select([self._listener, self._woken], [], [])
+            if self._listener in ready and not self._stopping:
                 connection, _ = self._listener.accept()
-            except OSError:
-                break
-            threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
+                threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
+        self.close()
 
     def stop(self) -> None:
-        """Stop accepting; open sessions end with their connections."""
+        """Make :meth:`serve` return; open sessions end with their connections. Safe in a signal handler, at whatever moment it comes."""
         self._stopping = True
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._control.unlink(missing_ok=True)
+        self._waker.send(b"x")
+
+    def close(self) -> None:
+        """Give up the sockets."""
+        if self._listening:
+            self._listening = False
+            self._control.unlink(missing_ok=True)
+        for one in (self._listener, self._woken, self._waker):
+            one.close()
         self._mirror.close()
 
     def _converse(self, connection: socket.socket) -> None:
@@ -170,13 +179,13 @@ def main() -> int:
     except (ReproveError, OSError) as error:
         print(f"workers.inputs.proxy: {error}", file=sys.stderr)  # noqa: T201  # there is no log yet
         return 2
-    logs.configure("proxy", settings.log_level)
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         proxy.stop()
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
+    logs.configure("proxy", settings.log_level)
     _log.info("listening")
     proxy.serve()
     _log.info("drained")

@@ -29,7 +29,8 @@ def proxy(settings: Settings) -> Iterator[proxies.Proxy]:
     thread = threading.Thread(target=made.serve, daemon=True)
     thread.start()
     yield made
-    made.stop()
+    if thread.is_alive():
+        made.stop()
     thread.join(5)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from reprove.core.outcomes import Finding, Outcome
 from tests.sim.index import Fault, make_wheel
+from tests.workers.processes import until
 from workers.client import LeaseLostError
 from workers.inputs import fetch
 
@@ -122,6 +123,7 @@ def test_an_index_that_is_down_is_nobodys_verdict(run, sim):
 
 def test_no_proxy_is_nobodys_verdict(run, proxy):
     proxy.stop()
+    until(lambda: not proxy._listening)
     with pytest.raises(fetch.ProxyUnavailableError):
         run("demo")
 
