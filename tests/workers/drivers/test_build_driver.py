@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import stat
 import subprocess
 import sys
@@ -119,7 +118,13 @@ def setup(**_):
     assert sys.argv[1] == "bdist_wheel" and os.path.basename(sys.argv[0]) == "setup.py"
     zipfile.ZipFile(os.path.join(folder, f"demo-1.0-{tag}-none-any.whl"), "w").close()
 """,
-    "setuptools/build_meta.py": "class __legacy__:\n    @staticmethod\n    def get_requires_for_build_wheel(_=None): open('touched', 'w'); return ['setuptools']\n",
+    "setuptools/build_meta.py": """
+class __legacy__:
+    @staticmethod
+    def get_requires_for_build_wheel(_=None):
+        open('touched', 'w').close()
+        return ['setuptools']
+""",
 }
 
 
@@ -197,7 +202,7 @@ def test_set_id_bits_of_the_source_are_dropped(tmp_path: Path) -> None:
     item = raw("demo-1.0/tool")
     item.mode = 0o6755
     run(tmp_path, RECIPE, sdist(TREE, extra=[(item, b"")]))
-    assert stat.S_IMODE(os.stat(tmp_path / "build" / "src" / "demo-1.0" / "tool").st_mode) == 0o755
+    assert stat.S_IMODE((tmp_path / "build" / "src" / "demo-1.0" / "tool").stat().st_mode) == 0o755
 
 
 @pytest.mark.parametrize("source", [b"", b"garbage", sdist(TREE)[:100], sdist({}), b"PK\x03\x04"])
