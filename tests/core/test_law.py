@@ -14,8 +14,31 @@ FOLDER = Path(reprove.core.__file__).parent
 MODULES = sorted(FOLDER.rglob("*.py"))
 
 STANDARD = frozenset(
-    "__future__ base64 binascii bisect collections collections.abc dataclasses datetime difflib enum functools hashlib itertools json math operator re "
-    "shlex string struct types typing urllib.parse".split()
+    [
+        "__future__",
+        "base64",
+        "binascii",
+        "bisect",
+        "collections",
+        "collections.abc",
+        "dataclasses",
+        "datetime",
+        "difflib",
+        "enum",
+        "functools",
+        "hashlib",
+        "itertools",
+        "json",
+        "math",
+        "operator",
+        "re",
+        "shlex",
+        "string",
+        "struct",
+        "types",
+        "typing",
+        "urllib.parse",
+    ]
 )
 OTHERS = {"cryptography", "packageurl", "packaging", "rfc8785", "yaml"}
 CLOCKS_AND_CHANCE = {"now", "utcnow", "today", "fromtimestamp_now", "urandom", "token_bytes", "token_hex", "generate_private_key"}
