@@ -80,6 +80,8 @@ def read_directory(view: mmap.mmap, notes: Notes, limits: Limits) -> Directory:
         entries, length, offset, tail = _end64(view, at, (entries, length, offset), notes)
     elif entries == _FULL16 or _FULL32 in (length, offset):
         notes.add(Code.ZIP64, "", at, "a sentinel stands in the end record and there is no zip64 end record")
+    if offset + length > size or entries * _CENTRAL.size > length:
+        raise ArchiveError(f"a central directory of {entries} entries in {length} bytes at {offset} does not fit the file", offset=at)
     if length > limits.directory or entries > limits.entries:
         raise LimitError(f"a central directory of {entries} entries and {length} bytes is beyond the limit", offset=at)
     if offset + length != tail:
@@ -119,8 +121,6 @@ def _end64(view: mmap.mmap, at: int, plain: tuple[int, int, int], notes: Notes) 
 def central_records(view: mmap.mmap, directory: Directory, notes: Notes) -> Iterator[Record]:
     """Read the central headers one after another. Bytes of the directory that are no header are a gap."""
     at, end = directory.offset, directory.offset + directory.size
-    if end > len(view):
-        raise ArchiveError("the central directory leaves the file", offset=directory.offset)
     for _ in range(directory.entries):
         if at + _CENTRAL.size > end or view[at : at + 4] != b"PK\x01\x02":
             raise ArchiveError("the central directory is cut short or holds something else", offset=at)
