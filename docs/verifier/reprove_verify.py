@@ -327,9 +327,10 @@ def contents(evidence: dict, entries: list, reports: list, resolutions: list, de
         said = one.envelope.predicate
         subjects = one.envelope.subjects
         need(len(subjects) == 1 and digest_of(said, "original", "sha256") == subjects[0][1], "a comparison's subject is not its original")
-        need(subjects[0][:2] == (name, sha256) and subjects[0][2] in (None, sha512), "a comparison is about another file", SUBJECT)
+        need(subjects[0][1] == sha256 and subjects[0][2] in (None, sha512), "a comparison is about another file", SUBJECT)
         need(said.get("outcome") in OUTCOMES and (said["outcome"] == "reproduced") == (said.get("level") in LEVELS), "an impossible outcome or level")
         need(said.get("level") != "bitwise" or digest_of(said, "rebuilt", "sha256") == sha256, "bitwise, but other bytes were rebuilt")
+    need(name in [one.envelope.subjects[0][0] for one in comparisons], f"no comparison is about a file called {name}", SUBJECT)
     named = {one.envelope.predicate["provenance"]: one for one in comparisons if "provenance" in one.envelope.predicate}
     found = [one for one in entries if one.envelope.type == PROVENANCE]
     need(len(found) + len(comparisons) == len(entries), "an entry is neither comparison nor provenance")
@@ -447,6 +448,7 @@ def check_blobs(blobs: dict, enrolled: dict) -> None:
 def summary(best, report: list, decision, sha256: str, trust: Trust) -> list:
     said = best[3]
     lines = [f"VERIFIED   {said['outcome']}{', ' + said['level'] if 'level' in said else ''}"]
+    lines.append(f"  file     {next(one.envelope.subjects[0][0] for one, *_ in report if one.envelope.id == best[2])} sha256:{sha256}")
     lines.append(f"  who      operator {best[1]}, deployment {said.get('deployment')}")
     for one, _, first, last in report:
         if one.envelope.id == best[2]:

@@ -61,6 +61,8 @@ def add(source: str, fingerprint: str | None, path: Path | None) -> int:
         error_line(f"{source}: {getattr(error, 'reason', None) or error.strerror or error}")
         return EXIT_INFRASTRUCTURE
     _write(target, merged)
+    if merged.quorum != offered.quorum:
+        talk(f"The higher quorum holds for all: {merged.quorum} of {len(merged.witnesses)} witnesses must have cosigned.")
     out(f"Added {', '.join(safe(one.name) for one in offered.operators)} to {target}  sha256:{merged.fingerprint}")
     return 0
 

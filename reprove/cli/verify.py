@@ -55,6 +55,8 @@ def command(file: Path, evidence_path: Path | None, trust_path: Path | None, lev
         print_json(as_document(verified))
     else:
         _print(verified)
+        if file.name != verified.subject_name:
+            talk(f"The file is called {safe(file.name)} here; the evidence is about these bytes as {safe(verified.subject_name)}.")
     return 0
 
 
@@ -140,7 +142,7 @@ def _print(verified: Verified) -> None:
 
 def _lines(verified: Verified) -> list[tuple[str, str]]:
     claim, checks = verified.claim, verified.checks
-    rows = [("who", _who(claim)), ("when", _when(claim.logged, checks.witnesses)), ("what", _what(claim))]
+    rows = [("file", claim.value.original.purl), ("who", _who(claim)), ("when", _when(claim.logged, checks.witnesses)), ("what", _what(claim))]
     if claim.value.cause is not None:
         rows.append(("cause", f"{claim.value.cause.class_}: {claim.value.cause.detail}"))
     if claim.value.findings:

@@ -22,10 +22,12 @@ from reprove.core.statements.resolution import Resolution
 class Contents:
     """Everything that evidence says about its subject, as statements that fit together; who signed them is not looked at.
 
-    ``operators[i]`` is the operator in whose name entry ``i`` speaks; ``comparisons`` maps an entry's position to its comparison.
+    ``operators[i]`` is the operator in whose name entry ``i`` speaks; ``comparisons`` maps an entry's position to its comparison,
+    ``names`` to the file name that it gives.
     """
 
     comparisons: dict[int, Comparison]
+    names: dict[int, str]
     operators: tuple[str, ...]
     reports: tuple[tuple[Envelope, Report, Comparison], ...]
     resolutions: tuple[tuple[Envelope, Resolution], ...]
@@ -42,8 +44,11 @@ def read_contents(evidence: Evidence, *, sha512: str | None = None) -> Contents:
         comparisons = {at: comparison.read(one) for at, one in enumerate(statements) if one.predicate_type is PredicateType.COMPARISON}
         if not comparisons:
             raise VerificationError(VerificationReason.NO_EVIDENCE, "the evidence holds no comparison")
+        names = {at: statements[at].subjects[0].name for at in comparisons}
         for at in comparisons:
             _same_subject(statements[at], evidence, sha512)
+        if evidence.subject_name not in names.values():
+            raise VerificationError(VerificationReason.SUBJECT, f"no comparison is about a file called {evidence.subject_name}")
         operators = tuple(_operator(one) for one in statements)
         _tie_provenances(evidence, statements, comparisons)
         reports = tuple(_tie_report(one, report.read(decode(one.payload)), comparisons.values()) for one in evidence.reports)
@@ -53,7 +58,7 @@ def read_contents(evidence: Evidence, *, sha512: str | None = None) -> Contents:
         raise malformed(error.problem.detail) from None
     if verdict is not None:
         _covers(verdict, evidence.subject_sha256)
-    return Contents(comparisons, operators, reports, resolutions, verdict)
+    return Contents(comparisons, names, operators, reports, resolutions, verdict)
 
 
 def malformed(detail: str) -> VerificationError:
@@ -64,7 +69,7 @@ def malformed(detail: str) -> VerificationError:
 def _same_subject(statement: Statement, evidence: Evidence, sha512: str | None) -> None:
     subject = statement.subjects[0]
     wrong_512 = sha512 is not None and subject.sha512 not in (None, sha512)
-    if (subject.name, subject.sha256) != (evidence.subject_name, evidence.subject_sha256) or wrong_512:
+    if subject.sha256 != evidence.subject_sha256 or wrong_512:
         raise VerificationError(VerificationReason.SUBJECT, f"a comparison is about {subject.name} sha256:{subject.sha256}, not about this file")
 
 

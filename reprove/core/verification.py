@@ -13,8 +13,9 @@ from reprove.core.claims import Contents, Opinion, judge, malformed, read_conten
 from reprove.core.digests import AttestationId, Sha256
 from reprove.core.errors import ProblemError, VerificationError, VerificationReason
 from reprove.core.evidence import parse_evidence
+from reprove.core.keys import PublicKey
 from reprove.core.outcomes import Level
-from reprove.core.proving import Known, Opened, Proved, all_known, one_history, prove
+from reprove.core.proving import Opened, Proved, Prover, one_history
 from reprove.core.statements.comparison import Comparison
 from reprove.core.statements.decision import Decision, Verdict
 from reprove.core.trust import Operator, TrustedKey, TrustFile
@@ -33,9 +34,10 @@ class Logged:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One comparison that a trusted operator signed; ``value`` is what it says."""
+    """One comparison that a trusted operator signed about the file that it calls ``name``; ``value`` is what it says."""
 
     logged: Logged
+    name: str
     operator: str
     attester: Sha256
     value: Comparison
@@ -70,7 +72,10 @@ class Checks:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The result: ``claim`` is the one that the outcome rests on, ``claims`` all comparisons in the order of their log index."""
+    """The result: ``claim`` is the one that the outcome rests on, ``claims`` all comparisons in the order of their log index.
+
+    ``subject_name`` is the file name that the claim's comparison gives; the reader's own file may have another.
+    """
 
     subject_name: str
     subject_sha256: Sha256
@@ -103,13 +108,13 @@ def verify_evidence(
         raise VerificationError(VerificationReason.SUBJECT, detail)
     if not parsed.entries:
         raise VerificationError(VerificationReason.NO_EVIDENCE, "the evidence holds no entry")
-    known = all_known(trust, parsed.hints)
-    proved = [prove(entry, known) for entry in parsed.entries]
-    decided = prove(parsed.decision, known) if parsed.decision else None
+    prover = Prover(trust, parsed.hints)
+    proved = [prover.prove(entry) for entry in parsed.entries]
+    decided = prover.prove(parsed.decision) if parsed.decision else None
     everything = [*proved, decided] if decided else proved
     one_history(everything)
     contents = read_contents(parsed, sha512=subject_sha512)
-    _check_blobs(contents, known)
+    _check_blobs(contents, prover.enrolled)
     owners = _owners(everything, [*contents.operators, *([contents.decision.operator] if contents.decision else [])], trust, parsed.hints)
     assert trust is not None  # _owners refuses without one; said for the type checker
     logged = [_logged(one, trust) for one in everything]
@@ -119,20 +124,22 @@ def verify_evidence(
         worker = next((one for one in owners[at][0].workers if value.worker and one.key.fingerprint == value.worker.sha256), None)
         if worker is not None:
             _in_window(worker, logged[at], f"an attester for worker {worker.key.fingerprint[:12]}")
-    claims = tuple(Claim(logged[at], owners[at][0].name, owners[at][1].key.fingerprint, value) for at, value in sorted(contents.comparisons.items()))
+    claims = tuple(
+        Claim(logged[at], contents.names[at], owners[at][0].name, owners[at][1].key.fingerprint, value)
+        for at, value in sorted(contents.comparisons.items())
+    )
     decision = _decision(contents, logged[-1], owners[-1][0], parsed.subject_sha256)
     checks, not_checked = _summary(everything, contents, claims, owners, trust)
-    return Verified(
-        parsed.subject_name, parsed.subject_sha256, _chosen(claims, minimum, any_outcome=any_outcome), claims, decision, checks, not_checked
-    )
+    chosen = _chosen(claims, minimum, any_outcome=any_outcome)
+    return Verified(chosen.name, parsed.subject_sha256, chosen, claims, decision, checks, not_checked)
 
 
-def _check_blobs(contents: Contents, known: Known) -> None:
+def _check_blobs(contents: Contents, enrolled: dict[Sha256, PublicKey]) -> None:
     """Check reports and resolutions against the enrolled keys that are named; one by a key that nobody names stays unchecked."""
     rows = [(envelope, value.worker.sha256, "report") for envelope, value, _ in contents.reports]
     rows += [(envelope, value.resolver.sha256, "resolution") for envelope, value in contents.resolutions]
     for envelope, fingerprint, what in rows:
-        key = next((one for one in known.signers if one.fingerprint == fingerprint), None)
+        key = enrolled.get(fingerprint)
         if key is not None and (len(envelope.signatures) != 1 or not envelope.signed_by((key,))):
             raise VerificationError(VerificationReason.SIGNATURE, f"the signature of {what} {envelope.id} does not verify")
 

@@ -44,20 +44,21 @@ def test_a_verified_file_says_who_when_what_and_what_was_not_checked(folder: Pat
     printed = capsys.readouterr()
     lines = printed.out.splitlines()
     assert lines[0] == "VERIFIED   reproduced, bitwise"
-    assert [line.split("  ")[1] if line.startswith("  not") else line.split()[0] for line in lines[1:]] == [
-        "who",
-        "when",
-        "what",
-        "decision",
-        "checked",
-        "not checked",
-    ]
-    assert "https://rebuilds.example" in lines[1]
-    assert "(deployment single-host)" in lines[1]
-    assert re.search(r"logged between \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ and .* by witness w1.example", lines[2])
-    assert "recipe inferred" in lines[3]
-    assert "1 of 1 witness" in lines[5]
+    names = [line.split("  ")[1] if line.startswith("  not") else line.split()[0] for line in lines[1:]]
+    assert names == ["file", "who", "when", "what", "decision", "checked", "not checked"]
+    assert lines[1].endswith(f"pkg:pypi/demo@1.0?file_name={NAME}")
+    assert "https://rebuilds.example" in lines[2]
+    assert "(deployment single-host)" in lines[2]
+    assert re.search(r"logged between \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ and .* by witness w1.example", lines[3])
+    assert "recipe inferred" in lines[4]
+    assert "1 of 1 witness" in lines[6]
     assert printed.err == ""
+
+
+def test_a_file_under_another_name_is_verified_and_the_name_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / NAME).rename(folder / "idna-3.10-py3-none-any.whl")
+    assert exit_code_of(["verify", "idna-3.10-py3-none-any.whl", "--evidence", "evidence.json", "--trust", "trust.json"]) == 0
+    assert f"evidence is about these bytes as {NAME}" in capsys.readouterr().err
 
 
 def test_without_a_trust_file_it_is_consistent_but_not_believed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -563,3 +563,11 @@ def extension_lines_that_the_log_signed() -> Case:
     )
     entries = (made.entries[0], dataclasses.replace(made.entries[1], checkpoint=note))
     return Case(dataclasses.replace(made, entries=entries).encode(), here.trust(), MALFORMED)
+
+
+@CASES
+def a_witness_that_the_reader_calls_otherwise() -> Case:
+    here = world()
+    renamed = World(witnesses=("w1.example",)).witness_vkey("w1.example")
+    trusted = dataclasses.replace(here.trust(), witnesses=(dataclasses.replace(renamed, name="mine.example"),))
+    return Case(here.evidence().encode(), trusted, GOOD)
