@@ -1,4 +1,4 @@
-"""``reprove log fsck FOLDER``: is this folder a whole log, under a checkpoint by keys that you trust?"""
+"""``reprove log fsck FOLDER``: check that a folder is a whole log under a checkpoint by keys that you trust."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def command() -> None:
 
 @command.command("fsck")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--trust", "trust_path", type=click.Path(path_type=Path), help="Trust file (default: REPROVE_TRUST, else what `reprove trust add` keeps).")
+@click.option("--trust", "trust_path", type=click.Path(path_type=Path), help="Trust file (default: REPROVE_TRUST, else your own).")
 @click.option("--vkey", "vkey_text", help="The log's verifier key, in place of a trust file.")
 @click.option("--since", "since_path", type=click.Path(path_type=Path), help="An older checkpoint that the log must extend.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

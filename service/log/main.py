@@ -28,7 +28,7 @@ from service.log.server import Server
 from service.log.store import LogStore
 from service.log.witness_client import Panel, parse_witness
 
-_DRAIN_SECONDS = 8
+_DRAIN_SECONDS = 6
 _log = structlog.get_logger()
 
 
@@ -108,7 +108,7 @@ def main() -> int:
 def _sequence(sequencer: Sequencer) -> None:
     try:
         sequencer.run()
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  # whatever it is, the state is in doubt and the process ends
         # Nobody is answered: what is committed is found by recovery. Not sys.exit, which ends only this thread.
         _log.critical("sequencer stops", detail=str(error), kind=type(error).__name__, exc_info=not isinstance(error, ReproveError))
         os._exit(1)

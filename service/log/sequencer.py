@@ -71,7 +71,7 @@ def sign_head(origin: str, size: int, root: bytes, signer: NoteSigner) -> Head:
 class Sequencer:
     """The log's one writer: :meth:`run` in one thread, everything else from any."""
 
-    def __init__(  # noqa: PLR0913  # its six collaborators, by name
+    def __init__(
         self, recovered: Recovered, *, store: LogStore, folder: DurableFolder, origin: str, signer: NoteSigner, panel: Panel, limits: Limits
     ) -> None:
         self._store = store

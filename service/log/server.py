@@ -48,7 +48,10 @@ class Server:
         self._socket.bind(str(path))
         path.chmod(0o660)
         if group is not None:
-            os.chown(path, -1, grp.getgrnam(group).gr_gid)
+            try:
+                os.chown(path, -1, grp.getgrnam(group).gr_gid)
+            except KeyError:
+                raise StateError(f"there is no group {group}; set-up makes it, or set separate_users = false") from None
         self._socket.listen(_MAX_CONNECTIONS)
         self._thread = threading.Thread(target=self._accept, name="accept", daemon=True)
 

@@ -89,7 +89,7 @@ class Edge:
 
     def nodes(self) -> Nodes:
         """The nodes that the edge itself gives: enough for the root."""
-        return Nodes(self.size, lambda level, n: self._tile(level, n))
+        return Nodes(self.size, self._tile)
 
     def _tile(self, level: int, n: int) -> bytes:
         if n != (self.size >> (TILE_HEIGHT * level)) // TILE_WIDTH:

@@ -128,9 +128,9 @@ class Witness:
                 answer = connection.getresponse()
                 data = answer.read(_MAX_ANSWER)
                 if not answer.isclosed():
-                    self._disconnect()
+                    self.disconnect()
             except (OSError, http.client.HTTPException) as error:
-                self._disconnect()
+                self.disconnect()
                 # A kept connection may have been closed by the other side in the meantime; a fresh one may not.
                 if attempt == 1 and not fresh:
                     continue
@@ -144,7 +144,8 @@ class Witness:
             self._connection = kind(self._url.hostname or "", self._url.port, timeout=self._timeout)
         return self._connection
 
-    def _disconnect(self) -> None:
+    def disconnect(self) -> None:
+        """Drop the kept connection; the next question opens another."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -162,6 +163,8 @@ class Panel:
     def close(self) -> None:
         """End the threads; a dialogue under way is left to its time-out."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        for witness in self._witnesses:
+            witness.disconnect()
 
     def observe(self, tree: Tree) -> bool:
         """Compare with every witness that has not been reached yet; say whether the quorum has been. RollbackError when one proves us behind."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import queue
 import random
 import shutil
 import socket
@@ -33,6 +34,7 @@ from tests.service.log.harness import Instance
 BATCH = 256
 STATEMENT_BYTES = 1500
 LATENCY_RATE = 100
+_LATENCY_CONNECTIONS = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,19 +145,24 @@ def throughput(instance: Instance, maker: Maker, seconds: float, clients: int, e
 def latency(instance: Instance, maker: Maker, seconds: float, rate: float) -> list[float]:
     """Open loop: one envelope each 1/rate seconds, from the time it was due to its cosigned proof."""
     supply = [maker.frame(1) for _ in range(int(seconds * rate))]
-    local = threading.local()
+    idle: queue.SimpleQueue[socket.socket] = queue.SimpleQueue()
+    for _ in range(_LATENCY_CONNECTIONS):
+        idle.put(connect(instance))
     began = time.perf_counter() + 0.2
 
     def one(number: int) -> float:
         due = began + number / rate
         time.sleep(max(0.0, due - time.perf_counter()))
-        if not hasattr(local, "connection"):
-            local.connection = connect(instance)
-        submit(local.connection, supply[number])
+        connection = idle.get()
+        submit(connection, supply[number])
+        idle.put(connection)
         return time.perf_counter() - due
 
-    with ThreadPoolExecutor(64) as pool:
-        return list(pool.map(one, range(len(supply))))
+    with ThreadPoolExecutor(_LATENCY_CONNECTIONS) as pool:
+        times = list(pool.map(one, range(len(supply))))
+    while not idle.empty():
+        idle.get().close()
+    return times
 
 
 def percentile(values: list[float], percent: int) -> float:

@@ -106,7 +106,7 @@ def failing(real: Callable[..., object], number: int, *, persisted: bool) -> Cal
     ("write", errno.EDQUOT, DiskFullError),
     ("write", errno.EIO, FatalError),
 ])  # fmt: skip
-def test_a_failed_call_is_told_and_can_be_done_again(  # noqa: PLR0917
+def test_a_failed_call_is_told_and_can_be_done_again(
     folder: DurableFolder, monkeypatch: pytest.MonkeyPatch, call: str, number: int, expected: type[Exception], persisted: bool
 ) -> None:
     with monkeypatch.context() as patch:

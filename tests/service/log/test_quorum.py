@@ -136,9 +136,9 @@ def test_a_witness_that_only_claims_is_not_believed(fakes: Callable[..., Fake], 
     forger = Log(tmp_path / "forger")
     for get in ((404, b""), (200, forger.note(9).encode()), (200, b"garbage"), (500, b"")):
         fake = fakes(get=get, post=lambda _: (409, b"99\n"))
+        one = witness(fake, log)
+        one.known = 3
         with pytest.raises(UpstreamError):
-            one = witness(fake, log)
-            one.known = 3
             one.cosign(tree(log, 5), log.note(5))
 
 
