@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from reprove.core import dsse
-from reprove.core.canonical import parse_canonical
-from reprove.core.digests import AttestationId, Sha256, sha256
+from reprove.core.canonical import parse, parse_canonical
+from reprove.core.digests import AttestationId, Sha256, parse_sha256, sha256
 from reprove.core.errors import CallerError, ProblemError
 from reprove.core.keys import PublicKey
 from reprove.core.outcomes import Origin, Outcome
@@ -31,6 +31,7 @@ from service.records.rebuilds import RebuildRow
 from service.records.reports import ReportKind, ReportRow
 
 MAX_RECIPE_BYTES = 4 * 1024 * 1024
+MAX_LOCK_BYTES = 8 * 1024 * 1024
 MAX_REQUEST_BYTES = 1024 * 1024
 
 
@@ -117,6 +118,8 @@ class Checks:
         for part in (value.rebuilt, value.log, *value.inputs):
             if part is not None:
                 _same(f"size of sha256:{part.sha256}", self.stored.size(part.sha256), part.size)
+        if value.environment is not None:
+            self._hash(self._packages(value.environment.lock.sha256))
         self.equality(value)
 
     def equality(self, value: Report) -> None:
@@ -165,6 +168,17 @@ class Checks:
             fault = self.stored.fault(digest)
             if fault is not None:
                 raise UnconfirmedError(f"blob sha256:{digest} {fault}")
+
+    def _packages(self, lock: Sha256) -> frozenset[Sha256]:
+        """The packages that an environment's lock names: without them the build could not be repeated, so it would be no evidence."""
+        try:
+            document = parse(self.stored.read(lock, MAX_LOCK_BYTES), max_bytes=MAX_LOCK_BYTES, what="the environment's lock")
+            rows = document.get("packages") if isinstance(document, dict) else None
+            if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+                raise UnconfirmedError("the environment's lock has no list of packages")
+            return frozenset(parse_sha256(row.get("sha256")) for row in rows)
+        except ProblemError as error:
+            raise UnconfirmedError(f"the environment's lock is malformed: {error.problem.detail}") from error
 
     def _recipe(self, rebuild: RebuildRow, value: Report) -> None:
         """The recipe blob says what the report says of it; only a request that carries a recipe can have origin ``requester``."""

@@ -130,7 +130,7 @@ def _read(kind: Any, value: object, pointer: str) -> Any:  # noqa: ANN401  # one
             raise bad("must be an object", pointer)
         return value
     if kind == Scalar:
-        return _integer(value, pointer) if isinstance(value, int) else _text(value, pointer)
+        return _signed(value, pointer) if isinstance(value, int) else _text(value, pointer)
     if kind in _READERS:
         return _READERS[kind](value, pointer)
     if issubclass(kind, StrEnum):
@@ -167,6 +167,12 @@ def _text(value: object, pointer: str) -> str:
 def _integer(value: object, pointer: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0 or value > 2**53 - 1:
         raise bad("must be an integer from 0 to 2^53-1", pointer)
+    return value
+
+
+def _signed(value: object, pointer: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > 2**53 - 1:
+        raise bad("must be text or an integer within 2^53-1", pointer)
     return value
 
 
@@ -237,7 +243,7 @@ _SCHEMAS: dict[Any, dict[str, Any]] = {
     Timestamp: {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$"},
     Hex4: {"type": "string", "pattern": "^[0-9a-f]{8}$"},
     Facts: {"type": "object"},
-    Scalar: {"type": ["string", "integer"]},
+    Scalar: {"type": ["string", "integer"], "maxLength": MAX_TEXT, "minimum": 1 - 2**53, "maximum": 2**53 - 1},
 }
 
 

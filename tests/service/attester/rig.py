@@ -162,7 +162,7 @@ class World:
         digest = sha256(canonical(request))
         first, source, page = self.blob(original), self.blob(b"the sdist"), self.blob(b"{}")
         second = self.blob(original if rebuilt is None else rebuilt)
-        lock = self.blob(b"the lock")
+        lock = self.blob(canonical({"packages": [{"name": "base-files", "sha256": self.blob(b"a package").sha256}]}))
         plan = self.blob(canonical({"reprove-recipe": 1, "origin": "inferred", "lock_sha256": lock.sha256, "tz": recipe}))
         index = IndexRef("pypi", canonical=True, uri="https://index.invalid/simple/", page=Blob(page.sha256), fetched=LOOK)
         resolution = Resolution(

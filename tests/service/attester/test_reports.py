@@ -16,7 +16,7 @@ from reprove.core.statements import comparison as comparisons
 from reprove.core.statements import resolution as resolutions
 from reprove.core.statements.codec import Hex4
 from reprove.core.statements.common import PredicateType, decode
-from reprove.core.statements.parts import Blob, Cause, Claimant, Input, SourceRef, Stamp
+from reprove.core.statements.parts import Blob, Cause, Claimant, EnvironmentRef, Input, SourceRef, Stamp
 from reprove.core.statements.report import LogBlob, RebuiltFile, ReportRecipe
 from reprove.core.states import RebuildState
 from reprove.signers import sign_statement
@@ -236,6 +236,22 @@ def _damaged_input(world: World) -> Story:
     return story
 
 
+def _missing_package(world: World) -> Story:
+    """Without the environment's packages nobody could repeat the build."""
+    story = world.story()
+    world.blobs.remove(sha256(b"a package"))
+    return story
+
+
+def _lock_without_packages(world: World) -> Story:
+    story = world.story()
+    assert story.report is not None
+    lock = world.blob(b"[]")
+    recipe = world.blob(canonical({"origin": "inferred", "lock_sha256": lock.sha256}))
+    story.report = changed(story.report, environment=EnvironmentRef(Blob(lock.sha256)), recipe=ReportRecipe(recipe.sha256, Origin.INFERRED))
+    return story
+
+
 def _wrong_size(world: World) -> Story:
     story = world.story()
     assert story.report is not None
@@ -296,6 +312,8 @@ LIES = [
     Lie("differs over equal bytes", _differs_with_equal_bytes, "are the original's"),
     Lie("a log that is not stored", _missing_log, "is missing"),
     Lie("an input that is damaged on disk", _damaged_input, "is damaged"),
+    Lie("a package of the environment that is not stored", _missing_package, "is missing"),
+    Lie("a lock that names no packages", _lock_without_packages, "no list of packages"),
     Lie("a wrong size", _wrong_size, "size of"),
     Lie("another original than was resolved", _another_original, "original:"),
     Lie("another source than was resolved", _another_source, "another source"),
