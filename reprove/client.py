@@ -173,7 +173,14 @@ class Client:
         return self._call("GET", path, accept=accept)
 
     def _call(
-        self, method: str, path: str, *, query: Mapping[str, object] | None = None, body: Json | None = None, accept: str = "application/json", key: str | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, object] | None = None,
+        body: Json | None = None,
+        accept: str = "application/json",
+        key: str | None = None,
     ) -> Reply:
         target = self.url + path
         present = {name: str(value) for name, value in (query or {}).items() if value is not None}

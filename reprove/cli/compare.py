@@ -20,7 +20,13 @@ _ZIP = b"PK"
 @click.command()
 @click.argument("original", type=click.Path(path_type=Path))
 @click.argument("rebuilt", type=click.Path(path_type=Path))
-@click.option("--level", type=click.Choice([level.value for level in Level]), default=Level.CANONICAL.value, show_default=True, help="Lowest level that counts as equal.")
+@click.option(
+    "--level",
+    type=click.Choice([level.value for level in Level]),
+    default=Level.CANONICAL.value,
+    show_default=True,
+    help="Lowest level that counts as equal.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(original: Path, rebuilt: Path, *, level: str, as_json: bool) -> int:
     """Compare ORIGINAL with REBUILT: equal 0, differs 1, ambiguous archive 3."""

@@ -56,7 +56,7 @@ def command() -> None:
 @click.option("--resume", is_flag=True, help="Go on with what the output file does not have yet.")
 @click.option("--force", is_flag=True, help="Rebuild although a recent outcome could be shared.")
 @common.service
-def run(  # noqa: PLR0913  # one parameter per option
+def run(  # one parameter per option
     file: Path, *, client: Client, workers: int, output: Path | None, resume: bool, force: bool, as_json: bool
 ) -> int:
     """Rebuild every wheel of FILE, a JSON list of objects with project, version and wheel (its file name)."""

@@ -26,8 +26,16 @@ ASK_AGAIN_SECONDS = 3.0
 @click.option("--release", metavar="NAME", help="Name of the release, recorded in the decision.")
 @click.argument("artifacts", nargs=-1, required=True, metavar="FILE|sha256:…|PURL …")
 @common.service
-def command(  # noqa: PLR0913  # one parameter per option
-    artifacts: tuple[str, ...], *, client: Client, policy: str, wait: bool, timeout: float | None, no_waivers: bool, release: str | None, as_json: bool
+def command(  # one parameter per option
+    artifacts: tuple[str, ...],
+    *,
+    client: Client,
+    policy: str,
+    wait: bool,
+    timeout: float | None,
+    no_waivers: bool,
+    release: str | None,
+    as_json: bool,
 ) -> int:
     """Decide whether a set of artifacts may ship: allow 0, deny 1, pending 3."""
     if timeout is not None and not wait:
@@ -51,7 +59,7 @@ def command(  # noqa: PLR0913  # one parameter per option
     return common.EXIT_PENDING if document.get("state") == "signing" else common.exit_of_verdict(document.get("verdict"))
 
 
-def _decide(  # noqa: PLR0913  # the question's parts
+def _decide(  # the question's parts
     client: Client, policy: str, asked: list[Json], *, wait: bool, until: float | None, release: str | None, waivers: bool
 ) -> Json:
     while True:

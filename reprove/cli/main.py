@@ -88,7 +88,7 @@ def exit_code_of(arguments: list[str] | None = None) -> int:
     except OSError as error:
         error_line(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
         return EXIT_USAGE
-    except Exception as error:  # noqa: BLE001  # the last resort of a command that promises never to show a traceback
+    except Exception as error:  # the last resort of a command that promises never to show a traceback
         if os.environ.get("REPROVE_DEBUG"):
             raise
         error_line(f"a fault of this program ({type(error).__name__}: {error}); REPROVE_DEBUG=1 shows where")

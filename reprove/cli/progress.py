@@ -110,8 +110,10 @@ class Screen(Protocol):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
     def state(self, rebuild: Json) -> None:
         """Show that the rebuild has changed."""
+
     def events(self, events: Iterable[Json]) -> None:
         """Show new events, in order."""
+
     def log(self, text: str) -> None:
         """Show more of the build log."""
 

@@ -19,7 +19,7 @@ from reprove.client import Client, Json
 @click.option("--force", is_flag=True, help="Rebuild although a recent outcome exists.")
 @click.option("--max-age", metavar="TIME", help="Accept a shared outcome no older than this (default 30d).")
 @common.service
-def command(  # noqa: PLR0913  # one parameter per option
+def command(  # one parameter per option
     purl: str, *, client: Client, wait: bool, policy: str | None, timeout: float | None, force: bool, max_age: str | None, as_json: bool
 ) -> int:
     """Rebuild a published artifact from its source and compare.

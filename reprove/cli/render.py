@@ -9,7 +9,14 @@ from rich.text import Text
 from reprove.cli.terminal import out, safe, short
 from reprove.client import Json
 
-_STYLES = {"reproduced": "bold green", "differs": "bold red", "ambiguous-archive": "bold red", "allow": "bold green", "deny": "bold red", "pending": "bold yellow"}
+_STYLES = {
+    "reproduced": "bold green",
+    "differs": "bold red",
+    "ambiguous-archive": "bold red",
+    "allow": "bold green",
+    "deny": "bold red",
+    "pending": "bold yellow",
+}
 MAX_ROWS = 20
 
 
@@ -46,8 +53,9 @@ def differences(rows: list[Json]) -> None:
     """Print differences, at most twenty."""
     for row in rows[:MAX_ROWS]:
         old, new, offset = row.get("old"), row.get("new"), row.get("offset")
-        change = f"{_value(old)} → {_value(new)}" if old is not None or new is not None else ""
-        out(f"  {safe(row.get('field', '')):<14} {safe(row.get('path', ''))}   {change}{f'   at byte {offset}' if offset is not None else ''}".rstrip())
+        change = f"{_value(old)} → {_value(new)}" if (old, new) != (None, None) else ""
+        where = f"   at byte {offset}" if offset is not None else ""
+        out(f"  {safe(row.get('field', '')):<14} {safe(row.get('path', ''))}   {change}{where}".rstrip())
     if len(rows) > MAX_ROWS:
         out(f"  … and {len(rows) - MAX_ROWS} more (--json)")
 

@@ -17,7 +17,7 @@ MAX_FIELD = 2000
 
 
 def safe(text: object, limit: int = MAX_FIELD) -> str:
-    """Show one line of untrusted text: non-printable characters as ``\\u{…}``, no line breaks, at most ``limit`` characters."""
+    """Show one line of untrusted text: non-printable characters by their number, no line breaks, at most ``limit`` characters."""
     plain = text if isinstance(text, str) else str(text)
     shown = plain if len(plain) <= limit else plain[:limit] + "…"
     return shown if shown.isprintable() else "".join(char if char.isprintable() else f"\\u{{{ord(char):x}}}" for char in shown)
@@ -31,7 +31,9 @@ def safe_lines(text: str) -> str:
 def console(stream: TextIO) -> Console:
     """A console for ``stream``: colours only on a terminal without NO_COLOR; no mark-up, no guessing at what text means."""
     terminal = stream.isatty()
-    return Console(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=True, no_color=None if terminal else True, force_terminal=terminal)
+    return Console(
+        file=stream, markup=False, highlight=False, emoji=False, soft_wrap=True, no_color=None if terminal else True, force_terminal=terminal
+    )
 
 
 def out(line: str = "", style: str | None = None) -> None:

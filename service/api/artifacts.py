@@ -31,7 +31,10 @@ _RANK = {
 
 
 @operation(
-    "GET", "/v1/artifacts/<name>", role=Role.READ, answers={200: Answer("Everything known; an artifact that nobody asked about has empty lists.", schema=shapes.ARTIFACT)}
+    "GET",
+    "/v1/artifacts/<name>",
+    role=Role.READ,
+    answers={200: Answer("Everything known; an artifact that nobody asked about has empty lists.", schema=shapes.ARTIFACT)},
 )
 def get_artifact(call: Call, *, name: str) -> Response:
     """Show everything known about an artifact, negative outcomes first."""

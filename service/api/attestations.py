@@ -51,7 +51,9 @@ _FILTERS = (
     "/v1/attestations",
     role=Role.READ,
     query=_FILTERS,
-    answers={200: Answer("Attestations, newest first; outcome and level find comparisons only.", schema=shapes.page(shapes.ATTESTATION, complete=True))},
+    answers={
+        200: Answer("Attestations, newest first; outcome and level find comparisons only.", schema=shapes.page(shapes.ATTESTATION, complete=True))
+    },
     problems=(Slug.INVALID_PURL,),
 )
 def list_attestations(call: Call) -> Response:
@@ -126,9 +128,7 @@ def bundle_of(call: Call, proven: Proven) -> bytes:
     key = parse_leaf(logged.leaf).key
     log = next(log for log in call.api.trust().logs if log.origin == checkpoint.origin)
     return canonical(
-        bundle(
-            logged.envelope, key, logged.index, logged.proof, checkpoint.size, checkpoint.root, logged.checkpoint, logged.leaf, log_vkey=log.vkey
-        )
+        bundle(logged.envelope, key, logged.index, logged.proof, checkpoint.size, checkpoint.root, logged.checkpoint, logged.leaf, log_vkey=log.vkey)
     )
 
 
@@ -170,4 +170,3 @@ def _time(query: Mapping[str, str], name: str) -> datetime | None:
         return times.parse_rfc3339(text)
     except ValueError:
         raise ProblemError(Slug.INVALID_REQUEST, f"query parameter {name}: RFC 3339 with a zone, such as 2026-11-24T12:00:00Z") from None
-

@@ -31,7 +31,7 @@ _PREDICATE = "urn:reprove:predicate:decision:v0.1"
 
 
 class DecisionBody(Body):
-    """A question: may these artifacts ship?"""
+    """A question: which policy, which artifacts."""
 
     policy: str = Field(description="A policy of this instance, by name.", pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
     artifacts: tuple[ArtifactName, ...] = Field(description="1 to 10,000 digests or package URLs.", min_length=1, max_length=10_000, strict=False)
@@ -45,7 +45,11 @@ class DecisionBody(Body):
     role=Role.DECIDE,
     body=DecisionBody,
     answers={
-        201: Answer("The decision: allow and deny are signed and in the log, pending is neither.", schema=shapes.DECISION, headers={"Location": "The decision."}),
+        201: Answer(
+            "The decision: allow and deny are signed and in the log, pending is neither.",
+            schema=shapes.DECISION,
+            headers={"Location": "The decision."},
+        ),
         202: Answer("No proof within 10 s: state is signing, which is never an allow; ask at Location.", schema=shapes.DECISION),
     },
     problems=(Slug.INVALID_POLICY, Slug.INVALID_PURL, Slug.RATE_LIMITED, Slug.STORAGE_FULL),
@@ -103,7 +107,11 @@ def signed_body(api: Api, conn: Connection, row: DecisionRow) -> dict[str, Any] 
     if signed is None:
         return None
     predicate = signed.predicate
-    body = {key: predicate[key] for key in ("verdict", "artifacts", "rows", "policy", "bound", "checkpoint", "now", "release", "waivers") if key in predicate}
+    body = {
+        key: predicate[key]
+        for key in ("verdict", "artifacts", "rows", "policy", "bound", "checkpoint", "now", "release", "waivers")
+        if key in predicate
+    }
     listed = (row.result or {}).get("artifacts")
     if "rows" in body and isinstance(listed, list) and sha256(canonical(listed)) == body["rows"].get("sha256"):
         # above 256 artifacts the signed statement holds the digest of the rows: those that have it are shown
@@ -143,7 +151,9 @@ def _failure(row: DecisionRow) -> Problem:
     said = row.problem or {}
     slug = str(said.get("type", "")).removeprefix("urn:reprove:problem:") or str(said.get("slug", ""))
     known = Slug(slug) if slug in set(Slug) else Slug.UNAVAILABLE
-    return Problem(known, str(said.get("detail", "no answer was possible; it is not an allow")), said.get("pointer"), said.get("line"), said.get("column"))
+    return Problem(
+        known, str(said.get("detail", "no answer was possible; it is not an allow")), said.get("pointer"), said.get("line"), said.get("column")
+    )
 
 
 def _await(api: Api, identifier: str) -> None:

@@ -22,7 +22,12 @@ ROLES = ("log", "attester", "witness", "worker", "resolver")
 _CHANGING = {"Cache-Control": "no-cache"}
 
 
-@operation("GET", "/trust.json", role=Role.READ, answers={200: Answer("The trust file, a hint: compare its fingerprint with the operator's.", schema=shapes.ANY_OBJECT)})
+@operation(
+    "GET",
+    "/trust.json",
+    role=Role.READ,
+    answers={200: Answer("The trust file, a hint: compare its fingerprint with the operator's.", schema=shapes.ANY_OBJECT)},
+)
 def get_trust(call: Call) -> Response:
     """Read the trust file that this instance would have you believe."""
     data = call.api.files.trust_bytes()
@@ -41,7 +46,10 @@ def get_trusted_root(call: Call) -> Response:
 
 
 @operation(
-    "GET", "/keys/<role>", role=Role.READ, answers={200: Answer("The public keys of a role: log, attester, witness, worker, resolver.", schema=shapes.page(shapes.ANY_OBJECT))}
+    "GET",
+    "/keys/<role>",
+    role=Role.READ,
+    answers={200: Answer("The public keys of a role: log, attester, witness, worker, resolver.", schema=shapes.page(shapes.ANY_OBJECT))},
 )
 def list_keys(call: Call, *, role: str) -> Response:
     """List the public keys of a role."""
@@ -49,7 +57,12 @@ def list_keys(call: Call, *, role: str) -> Response:
     return json_response({"items": items, "next": None}, headers=_CHANGING)
 
 
-@operation("GET", "/keys/<role>/<name>", role=Role.READ, answers={200: Answer("The key as PEM.", media=(PEM,)), 304: Answer("The caller has it already.", media=())})
+@operation(
+    "GET",
+    "/keys/<role>/<name>",
+    role=Role.READ,
+    answers={200: Answer("The key as PEM.", media=(PEM,)), 304: Answer("The caller has it already.", media=())},
+)
 def get_key(call: Call, *, role: str, name: str) -> Response:
     """Read one public key, by the SHA-256 of its SPKI."""
     for _, key in _keys(call.api, role):

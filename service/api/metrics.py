@@ -61,10 +61,18 @@ class _Records(Collector):
         """Compute every gauge now."""
         with self._api.database.read() as conn:
             yield _labelled("reprove_rebuilds", "Rebuilds by state.", "state", rebuilds.count_by_state(conn), [state.value for state in RebuildState])
-            yield _labelled("reprove_attempts", "Attempts by state.", "state", _counts(conn, attempt.c.state), [state.value for state in AttemptState])
+            yield _labelled(
+                "reprove_attempts", "Attempts by state.", "state", _counts(conn, attempt.c.state), [state.value for state in AttemptState]
+            )
             yield _labelled("reprove_outbox", "Attempts whose bell waits or was rung, by queue.", "queue", _counts(conn, outbox.c.queue), [])
-            yield _labelled("reprove_decisions", "Questions by state.", "state", _counts(conn, decision.c.state), ["asked", "signing", "done", "failed"])
-            yield GaugeMetricFamily("reprove_log_entries_recorded", "Log entries that the records have.", conn.execute(select(func.count()).select_from(entry)).scalar_one())
+            yield _labelled(
+                "reprove_decisions", "Questions by state.", "state", _counts(conn, decision.c.state), ["asked", "signing", "done", "failed"]
+            )
+            yield GaugeMetricFamily(
+                "reprove_log_entries_recorded",
+                "Log entries that the records have.",
+                conn.execute(select(func.count()).select_from(entry)).scalar_one(),
+            )
             yield GaugeMetricFamily("reprove_log_complete_to", "Tree size without a gap in the records.", self._api.completeness.size(conn))
         status = os.statvfs(self._api.settings.home)
         yield GaugeMetricFamily("reprove_free_bytes", "Free bytes where the state folder lies.", status.f_bavail * status.f_frsize)

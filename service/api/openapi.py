@@ -96,5 +96,8 @@ def _answer(answer: Answer) -> dict[str, Any]:
 
 
 def _problem(slugs: list[str]) -> dict[str, Any]:
-    described: dict[str, Any] = {"description": "A problem (RFC 9457).", "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+    described: dict[str, Any] = {
+        "description": "A problem (RFC 9457).",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
     return described | ({"x-problems": slugs} if slugs else {})

@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from reprove.core.canonical import canonical, parse
 from reprove.core.errors import Problem, ProblemError, Slug
-from service.records.principals import Principal, Role
 from service.api import problem
 from service.api.context import Api, current
+from service.records.principals import Principal, Role
 
 JSON = "application/json"
 

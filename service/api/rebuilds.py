@@ -57,7 +57,9 @@ def get_rebuild(call: Call, *, id: str) -> Response:  # noqa: A002  # the path's
     "/v1/rebuilds/<id>/events",
     role=Role.READ,
     query=(Query("after", "a number that was seen", r"[0-9]{1,9}"),),
-    answers={200: Answer("Progress, oldest first; next is the number to ask after, or null when there is no more now.", schema=shapes.page(shapes.EVENT))},
+    answers={
+        200: Answer("Progress, oldest first; next is the number to ask after, or null when there is no more now.", schema=shapes.page(shapes.EVENT))
+    },
 )
 def get_events(call: Call, *, id: str) -> Response:  # noqa: A002  # the path's name
     """List what happened in a rebuild so far: phases with times."""
@@ -149,7 +151,12 @@ def _outcome(comparison: dict[str, Any]) -> dict[str, Any]:
     original = comparison["original"]
     found: dict[str, Any] = {name: comparison[name] for name in ("outcome", "level", "cause", "recipe", "stamps", "source") if name in comparison}
     found |= {name: comparison.get(name, []) for name in ("findings", "causes")}
-    found["original"] = {"sha256": original["sha256"], "size": original["size"], "purl": original["purl"], "file": parse_purl(original["purl"]).file_name}
+    found["original"] = {
+        "sha256": original["sha256"],
+        "size": original["size"],
+        "purl": original["purl"],
+        "file": parse_purl(original["purl"]).file_name,
+    }
     if "rebuilt" in comparison:
         found["rebuilt"] = comparison["rebuilt"]
     if "environment" in comparison:

@@ -22,7 +22,9 @@ def _object(required: tuple[str, ...], **properties: Schema) -> Schema:
 
 def page(item: Schema, *, complete: bool = False) -> Schema:
     """A list answer: ``items``, ``next``, and ``complete_to`` for what the log covers."""
-    extra: dict[str, Schema] = {"complete_to": {"type": "integer", "description": "Tree size up to which the answer is complete."}} if complete else {}
+    extra: dict[str, Schema] = (
+        {"complete_to": {"type": "integer", "description": "Tree size up to which the answer is complete."}} if complete else {}
+    )
     required = ("items", "next", *extra)
     return _object(required, items={"type": "array", "items": item}, next={"type": ["string", "integer", "null"]}, **extra)
 
@@ -52,7 +54,9 @@ REBUILD: Schema = _object(
     links={"type": "object", "additionalProperties": _TEXT},
 )
 
-EVENT: Schema = _object(("n", "at", "phase", "status"), n={"type": "integer"}, at=_TEXT, phase=_TEXT, status=_TEXT, detail=_TEXT, seconds={"type": "number"})
+EVENT: Schema = _object(
+    ("n", "at", "phase", "status"), n={"type": "integer"}, at=_TEXT, phase=_TEXT, status=_TEXT, detail=_TEXT, seconds={"type": "number"}
+)
 
 PROBLEM: Schema = _object(
     ("type", "title", "status", "detail"),
@@ -98,5 +102,7 @@ DECISION: Schema = _object(
     checkpoint=_object((), origin=_TEXT, size={"type": "integer"}, root=_HEX),
 )
 
-STATEMENT: Schema = _object(("_type", "subject", "predicateType", "predicate"), _type=_TEXT, subject=_LIST, predicateType=_TEXT, predicate={"type": "object"})
+STATEMENT: Schema = _object(
+    ("_type", "subject", "predicateType", "predicate"), _type=_TEXT, subject=_LIST, predicateType=_TEXT, predicate={"type": "object"}
+)
 ANY_OBJECT: Schema = {"type": "object"}

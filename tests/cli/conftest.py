@@ -155,7 +155,11 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
 
 def done(outcome: str = "reproduced", **more: Any) -> dict[str, Any]:
     """A finished rebuild."""
-    body: dict[str, Any] = {"state": "done", "outcome": outcome, "original": {"sha256": DIGEST, "purl": "pkg:pypi/demo@1.0?file_name=demo.whl", "file": "demo.whl"}}
+    body: dict[str, Any] = {
+        "state": "done",
+        "outcome": outcome,
+        "original": {"sha256": DIGEST, "purl": "pkg:pypi/demo@1.0?file_name=demo.whl", "file": "demo.whl"},
+    }
     if outcome == "reproduced":
         body |= {"level": "bitwise", "rebuilt": {"sha256": DIGEST}}
     else:

@@ -61,7 +61,9 @@ def test_each_wheel_gets_a_row_with_outcome_and_seconds_by_phase(service: Fake, 
     assert sum(row.get("level") == "bitwise" for row in rows) == 4
     assert "flit_core" in ran.out
     assert "differs: payload" in ran.out
-    assert {body["purl"] for body in service.posted("/v1/requests")} == {f"pkg:pypi/p{at}@1.0?file_name=p{at}-1.0-py3-none-any.whl" for at in range(6)}
+    assert {body["purl"] for body in service.posted("/v1/requests")} == {
+        f"pkg:pypi/p{at}@1.0?file_name=p{at}-1.0-py3-none-any.whl" for at in range(6)
+    }
     assert "secret" not in json.dumps([seen.body for seen in service.seen])
 
 
@@ -88,7 +90,14 @@ def test_a_service_that_goes_away_fails_rows_and_not_the_run(service: Fake, run:
     assert [row["state"] for row in ran.json["wheels"]] == ["failed", "failed"]
 
 
-BAD = [b"{}", b"[1]", b'[{"project": "a"}]', b'[{"project": "a", "version": "1", "wheel": "../x"}]', b"[", b'[{"project": "", "version": "1", "wheel": "x.whl"}]']
+BAD = [
+    b"{}",
+    b"[1]",
+    b'[{"project": "a"}]',
+    b'[{"project": "a", "version": "1", "wheel": "../x"}]',
+    b"[",
+    b'[{"project": "", "version": "1", "wheel": "x.whl"}]',
+]
 
 
 @pytest.mark.parametrize("data", BAD)

@@ -55,7 +55,12 @@ def hostile(value: Any) -> Any:
 
 
 REASON = {"rule": "r", "expected": "e", "actual": ["a"], "remedy": "m"}
-DECISION = {"id": "dec-1", "verdict": "deny", "policy": {"name": "p"}, "artifacts": [{"sha256": DIGEST, "purl": "p", "verdict": "deny", "reasons": [REASON]}]}
+DECISION = {
+    "id": "dec-1",
+    "verdict": "deny",
+    "policy": {"name": "p"},
+    "artifacts": [{"sha256": DIGEST, "purl": "p", "verdict": "deny", "reasons": [REASON]}],
+}
 FULL = done(
     "differs",
     rebuilt={"sha256": DIGEST},
@@ -64,7 +69,17 @@ FULL = done(
     causes=[{"id": "i", "certainty": "likely", "fix": "f"}],
     recipe={"origin": "inferred"},
 )
-ITEM = {"id": "a" * 64, "logIndex": 1, "predicateType": "urn:x:y:v1", "operator": "o", "purl": "p", "subject": {"name": "n", "sha256": "s"}, "outcome": "differs", "level": "l", "time": "t"}
+ITEM = {
+    "id": "a" * 64,
+    "logIndex": 1,
+    "predicateType": "urn:x:y:v1",
+    "operator": "o",
+    "purl": "p",
+    "subject": {"name": "n", "sha256": "s"},
+    "outcome": "differs",
+    "level": "l",
+    "time": "t",
+}
 EVENTS = [{"phase": "build", "status": "done", "detail": "d", "seconds": 1.0}]
 
 
@@ -72,17 +87,30 @@ EVENTS = [{"phase": "build", "status": "done", "detail": "d", "seconds": 1.0}]
 def hostile_service(fake: Fake) -> Fake:
     fake.rebuilds({"state": "queued", "waiting": {"reason": HOSTILE, "detail": HOSTILE}}, {"id": REBUILD, **hostile(FULL)}, events=hostile(EVENTS))
     fake.scripts["GET /v1/rebuilds/rb-2"] = Reply({"state": "rejected", "cause": {"class": HOSTILE, "detail": HOSTILE}})
-    fake.scripts["GET /v1/rebuilds/rb-3"] = Reply({"state": "running", "phase": HOSTILE, "id": HOSTILE, "waiting": {"reason": HOSTILE, "detail": HOSTILE}})
+    fake.scripts["GET /v1/rebuilds/rb-3"] = Reply(
+        {"state": "running", "phase": HOSTILE, "id": HOSTILE, "waiting": {"reason": HOSTILE, "detail": HOSTILE}}
+    )
     fake.scripts["POST /v1/decisions"] = Reply(hostile(DECISION), 201)
     fake.scripts["GET /v1/decisions/dec-1"] = Reply(hostile(DECISION))
     fake.scripts["GET /v1/attestations"] = Reply({"items": [hostile(ITEM)], "next": None, "complete_to": 1})
-    known = {"sha256": HOSTILE, "names": [HOSTILE], "outcomes": [hostile(ITEM)], "decisions": [hostile({"verdict": "v", "id": "i", "policy": {"name": "n"}, "time": "t"})]}
+    known = {
+        "sha256": HOSTILE,
+        "names": [HOSTILE],
+        "outcomes": [hostile(ITEM)],
+        "decisions": [hostile({"verdict": "v", "id": "i", "policy": {"name": "n"}, "time": "t"})],
+    }
     fake.scripts[f"GET /v1/artifacts/sha256:{DIGEST}"] = Reply(known | {"complete_to": 1})
-    statement = {"predicateType": HOSTILE, "subject": [{"name": HOSTILE, "digest": {"sha256": HOSTILE}}], "predicate": {"outcome": HOSTILE, "operator": HOSTILE}}
+    statement = {
+        "predicateType": HOSTILE,
+        "subject": [{"name": HOSTILE, "digest": {"sha256": HOSTILE}}],
+        "predicate": {"outcome": HOSTILE, "operator": HOSTILE},
+    }
     fake.scripts[f"GET /v1/attestations/{DIGEST}"] = Reply(statement)
     fake.scripts[f"GET /v1/rebuilds/{REBUILD}/log"] = Reply(HOSTILE.encode(), headers={"Reprove-Log-Complete": "true"}, media="text/plain")
     fake.scripts["POST /v1/rebuilds/rb-4/cancel"] = Reply({"state": HOSTILE})
-    fake.scripts["GET /v1/rebuilds/rb-5"] = Reply({"type": "urn:reprove:problem:not-found", "status": 404, "detail": HOSTILE}, 404, media="application/problem+json")
+    fake.scripts["GET /v1/rebuilds/rb-5"] = Reply(
+        {"type": "urn:reprove:problem:not-found", "status": 404, "detail": HOSTILE}, 404, media="application/problem+json"
+    )
     return fake
 
 
@@ -127,7 +155,9 @@ def on_a_terminal(arguments: list[str], env: dict[str, str]) -> str:
     """Run the command with a terminal as its output and error; give everything that reached it."""
     master, slave = pty.openpty()
     environment = {"PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "120", **env}
-    process = subprocess.Popen([sys.executable, "-m", "reprove.cli", *arguments], env=environment, stdout=slave, stderr=slave, stdin=slave, close_fds=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "reprove.cli", *arguments], env=environment, stdout=slave, stderr=slave, stdin=slave, close_fds=True
+    )
     os.close(slave)
     data = b""
     deadline = time.monotonic() + 20
@@ -193,7 +223,9 @@ def test_an_interrupt_on_a_terminal_detaches_at_once(fake: Fake) -> None:
 
     fake.scripts[f"GET /v1/rebuilds/{REBUILD}"] = poll
     environment = {"PATH": os.environ["PATH"], "REPROVE_URL": fake.url}
-    process = subprocess.Popen([sys.executable, "-m", "reprove.cli", "rebuild", PURL, "--wait"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "reprove.cli", "rebuild", PURL, "--wait"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     while not any("wait" in seen.query for seen in fake.seen):
         time.sleep(0.05)
     process.send_signal(2)
@@ -210,7 +242,9 @@ def test_a_reader_that_goes_away_is_no_traceback(fake: Fake) -> None:
     items = [ITEM | {"logIndex": number} for number in range(2000)]
     fake.scripts["GET /v1/attestations"] = Reply({"items": items, "next": None, "complete_to": 2000})
     command = f"{sys.executable} -m reprove.cli search --limit 2000 | head -1"
-    ran = subprocess.run(["bash", "-c", command], env={"PATH": os.environ["PATH"], "REPROVE_URL": fake.url}, capture_output=True, text=True, timeout=30, check=False)
+    ran = subprocess.run(
+        ["bash", "-c", command], env={"PATH": os.environ["PATH"], "REPROVE_URL": fake.url}, capture_output=True, text=True, timeout=30, check=False
+    )
     assert len(ran.stdout.splitlines()) == 1
     assert ran.stderr == ""
 
@@ -219,7 +253,10 @@ def test_json_is_the_body_of_the_thing_with_its_kind(fake: Fake, run: Run, tmp_p
     fake.rebuilds(done())
     assert run("show", REBUILD, "--json").json["kind"] == "rebuild"
     assert run("rebuild", PURL, "--wait", "--json").json["outcome"] == "reproduced"
-    fake.scripts["GET /v1/attestations"] = [Reply({"items": [ITEM], "next": "5-9", "complete_to": 9}), Reply({"items": [ITEM], "next": None, "complete_to": 9})]
+    fake.scripts["GET /v1/attestations"] = [
+        Reply({"items": [ITEM], "next": "5-9", "complete_to": 9}),
+        Reply({"items": [ITEM], "next": None, "complete_to": 9}),
+    ]
     found = run("search", "--purl", PURL, "--since", "7d", "--json").json
     assert (len(found["items"]), found["complete_to"], found["truncated"]) == (2, 9, False)
     searched = [seen.query for seen in fake.seen if seen.path == "/v1/attestations"]
@@ -263,7 +300,9 @@ def test_a_log_is_followed_to_its_end(fake: Fake, run: Run, monkeypatch: pytest.
     def log(seen: Any) -> Reply:
         state["size"] = next(sizes, len(whole))
         if state["size"] == 0:
-            return Reply({"type": "urn:reprove:problem:not-found", "status": 404, "detail": "there is no build log yet"}, 404, media="application/problem+json")
+            return Reply(
+                {"type": "urn:reprove:problem:not-found", "status": 404, "detail": "there is no build log yet"}, 404, media="application/problem+json"
+            )
         data = whole[int(seen.query["offset"]) : state["size"]]
         return Reply(data, headers={"Reprove-Log-Complete": "true" if state["size"] == len(whole) else "false"}, media="text/plain")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -147,9 +148,18 @@ class Service:
         return entry
 
 
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state folder made once: migrations cost more than most tests."""
+    home = tmp_path_factory.mktemp("api") / "home"
+    make_home(home)
+    return home
+
+
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    settings = make_home(tmp_path / "home")
+def service(tmp_path: Path, prepared: Path) -> Iterator[Service]:
+    shutil.copytree(prepared, tmp_path / "home")
+    settings = load({}, home=tmp_path / "home", separate_users=False, min_free=0)
     database = open_database(settings)
     app = create_app(settings, database)
     made = Service(app, settings, database, {}, world.World())

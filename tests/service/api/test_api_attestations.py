@@ -121,7 +121,13 @@ def test_an_artifact_shows_what_speaks_against_it_first(service: Service) -> Non
 
 
 def test_an_artifact_that_nobody_asked_about_has_empty_lists(service: Service) -> None:
-    assert service.get(f"/v1/artifacts/sha256:{'0' * 64}").json == {"sha256": "0" * 64, "names": [], "outcomes": [], "decisions": [], "complete_to": 0}
+    assert service.get(f"/v1/artifacts/sha256:{'0' * 64}").json == {
+        "sha256": "0" * 64,
+        "names": [],
+        "outcomes": [],
+        "decisions": [],
+        "complete_to": 0,
+    }
 
 
 def _other_outcome(conn: Any, _: str) -> None:
@@ -204,7 +210,16 @@ def test_the_trust_file_is_served_as_it_lies_there_with_its_fingerprint(service:
     assert answer.headers["Reprove-Fingerprint"] == f"sha256:{service.world.trust().fingerprint}"
 
 
-HOSTILE_PATHS = ["../../secrets/log.key", "..%2f..%2fsecrets/log.key", "0/../../../instance", "0/x001/067.p/0", "0/00", "64/000", "entries/../000", "//etc/passwd"]
+HOSTILE_PATHS = [
+    "../../secrets/log.key",
+    "..%2f..%2fsecrets/log.key",
+    "0/../../../instance",
+    "0/x001/067.p/0",
+    "0/00",
+    "64/000",
+    "entries/../000",
+    "//etc/passwd",
+]
 
 
 @pytest.mark.parametrize("path", HOSTILE_PATHS)

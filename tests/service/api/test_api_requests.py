@@ -100,7 +100,18 @@ def test_a_bad_purl_is_refused_at_its_place(service: Service, purl: str, said: s
     assert rows(service, "rebuild") == 0
 
 
-@pytest.mark.parametrize("member", [{"max_age": "soon"}, {"max_age": -1}, {"max_age": "99999d"}, {"priority": 10}, {"visibility": "private"}, {"callback": "https://x"}, {"original": {}}])
+@pytest.mark.parametrize(
+    "member",
+    [
+        {"max_age": "soon"},
+        {"max_age": -1},
+        {"max_age": "99999d"},
+        {"priority": 10},
+        {"visibility": "private"},
+        {"callback": "https://x"},
+        {"original": {}},
+    ],
+)
 def test_what_is_not_offered_is_refused_and_not_ignored(service: Service, member: dict[str, object]) -> None:
     answer = service.post("/v1/requests", {"purl": PURL, **member})
     assert answer.status_code == 400

@@ -44,9 +44,7 @@ def rules(app: Flask) -> set[tuple[str, str]]:
 
 
 def test_the_document_has_every_route_of_the_application_and_no_other(service: Service) -> None:
-    described = {
-        (method.upper(), re.sub(r"\{([a-z]+)\}", r"<\1>", path)) for path, methods in document()["paths"].items() for method in methods
-    }
+    described = {(method.upper(), re.sub(r"\{([a-z]+)\}", r"<\1>", path)) for path, methods in document()["paths"].items() for method in methods}
     assert described == {(method, re.sub(r"<path:", "<", rule)) for method, rule in rules(service.app)}
 
 
@@ -123,7 +121,9 @@ def test_a_method_that_is_not_offered_is_answered_405_with_what_is(service: Serv
     assert offered <= set(answer.headers["Allow"].split(", "))
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/rebuilds", "/v1/rebuilds/", "/v1//requests", "/v1/attestations/x/y", "/log", "/keys", "/%00", "/v1/artifacts/a%2fb"])
+@pytest.mark.parametrize(
+    "path", ["/", "/v1", "/v1/rebuilds", "/v1/rebuilds/", "/v1//requests", "/v1/attestations/x/y", "/log", "/keys", "/%00", "/v1/artifacts/a%2fb"]
+)
 def test_nothing_there_is_a_problem(service: Service, path: str) -> None:
     answer = service.get(path)
     assert answer.status_code == 404
@@ -230,7 +230,11 @@ def test_a_body_that_lies_about_its_size_is_cut_there(service: Service) -> None:
     check_problem(answer)
 
 
-JSON_VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=20), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3), max_leaves=8)
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
 MEMBERS = st.sampled_from(["purl", "priority", "visibility", "max_age", "force", "policy", "artifacts", "release", "waivers", "sha256"])
 
 
