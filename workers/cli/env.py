@@ -41,7 +41,8 @@ def lock_command(spec: str, *, as_json: bool) -> None:
         print_json({"kind": "environment", "name": found.name, "lock": lock.sha256, **about})
         return
     out(f"{found.name}  sha256:{lock.sha256}  {len(lock.packages)} packages, {took:.1f} s")
-    if store.find(found.name) is None:
+    made = store.find(found.name)
+    if made is None or made.lock_sha256 != lock.sha256:
         talk(f"Locked, not made yet: reprove env make {found.name}")
 
 
@@ -139,8 +140,10 @@ def _row(store: EnvironmentStore, name: str) -> dict[str, object]:
     row |= {"state": "locked", "lock": lock}
     made = store.find(name)
     if made is not None:
-        used = datetime.fromtimestamp(_used(store, lock), UTC).strftime("%Y-%m-%d")
-        row |= {"state": "made", "image": made.image_config_digest, "python": made.python, "bytes": made.archive.stat().st_size, "used": used}
+        used = datetime.fromtimestamp(_used(store, made.lock_sha256), UTC).strftime("%Y-%m-%d")
+        # locked anew and not made yet: builds still use what was made before
+        row |= {"state": "made" if made.lock_sha256 == lock else "older", "lock": made.lock_sha256}
+        row |= {"image": made.image_config_digest, "python": made.python, "bytes": made.archive.stat().st_size, "used": used}
     return row
 
 

@@ -101,6 +101,8 @@ def _run_mmdebstrap(lock: Lock, repository: Path, hook: Path, target: Path, prog
         f"--include={','.join(lock.include)}",
         "--aptopt=APT::Install-Recommends false",
         "--aptopt=Acquire::Check-Valid-Until false",
+        # half the time at the same digest: a crash throws the half-made tree away, so nothing in it needs to be durable
+        "--dpkgopt=force-unsafe-io",
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in _EXCLUDED),
         "--dpkgopt=path-include=/usr/share/doc/*/copyright",
         f'--customize-hook=sh {hook} "$1"',

@@ -26,18 +26,19 @@ def lock_environment(store: EnvironmentStore, spec: Spec, *, progress: Progress 
 
 def make_environment(store: EnvironmentStore, spec: Spec, *, progress: Progress = quiet) -> Environment:
     """Make the environment of ``spec``: from its present lock where it has one, else from a new one. Idempotent; about 20 s the first time."""
-    found = store.find(spec.name)
+    found = _made(store, spec.name)
     if found is not None:
         # asked before the store's lock, so that nobody waits for the making of another one
         progress(1.0, "made already")
         return found
     with store.exclusively():
-        found = store.find(spec.name)
+        found = _made(store, spec.name)
         if found is not None:
             return found
         digest = store.lock_of(spec.name)
         lock = store.load_lock(digest) if digest is not None else _lock(store, spec, _part(progress, 0.0, 0.4))
         make_from_lock(store, lock, progress=_part(progress, 0.4, 1.0))
+        store.save_name(spec.name, lock)
         made = store.find(spec.name)
     if made is None:
         raise EnvironmentFaultError(f"environment {spec.name} vanished while it was made")
@@ -70,6 +71,12 @@ def _lock(store: EnvironmentStore, spec: Spec, progress: Progress) -> Lock:
     store.save_lock(lock)
     store.save_name(spec.name, lock)
     return lock
+
+
+def _made(store: EnvironmentStore, name: str) -> Environment | None:
+    """Find the environment, unless it was locked anew since it was made."""
+    found = store.find(name)
+    return found if found is not None and found.lock_sha256 == store.lock_of(name) else None
 
 
 def _part(progress: Progress, start: float, end: float) -> Callable[[float, str], None]:

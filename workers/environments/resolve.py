@@ -20,6 +20,8 @@ _URI = re.compile(r"'([^']+)' (\S+) (\d+) SHA256:([0-9a-f]{64})\Z")
 _DATE = re.compile(r"^Date: (.+)$", re.MULTILINE)
 _RELEASE = re.compile(r"^Codename: (\S+)$", re.MULTILINE)
 MAX_PACKAGES = 2000
+ESSENTIAL = "?and(?essential,?not(?exact-name(apt)))"
+"""What every Debian system has. apt counts itself among it; an environment installs nothing, and mmdebstrap leaves apt out as well."""
 
 
 def native_arch() -> str:
@@ -46,10 +48,10 @@ def make_lock(spec: Spec, store: PackageStore, *, progress: Progress = quiet) ->
         apt = AptRoot(Path(folder) / "apt", spec.suite, arch)
         apt.get("update", "--error-on=any")
         progress(0.3, "choosing packages")
-        install = ("-y", "install", "?essential", *spec.packages)
+        install = ("-y", "install", ESSENTIAL, *spec.packages)
         wanted = _chosen(apt.get("--print-uris", *install))
         lock = _lock(spec, arch, apt, wanted)
-        _fetch(apt, install, lock, store, progress)
+        _fetch(apt, install, wanted, store, progress)
     return lock
 
 
@@ -89,24 +91,23 @@ def _lock(spec: Spec, arch: str, apt: AptRoot, wanted: dict[str, Package]) -> Lo
     )
 
 
-def _fetch(apt: AptRoot, install: tuple[str, ...], lock: Lock, store: PackageStore, progress: Progress) -> None:
+def _fetch(apt: AptRoot, install: tuple[str, ...], wanted: dict[str, Package], store: PackageStore, progress: Progress) -> None:
     """Download what is not kept yet. apt finds the kept ones in its cache and checks their digests like those that it fetches."""
-    names = {row: name for name, row in _chosen(apt.get("--print-uris", *install)).items()}
-    missing = [row for row in lock.packages if not store.has(row)]
-    for row in lock.packages:
-        if row not in missing:
-            _link(store.path(row.sha256), apt.archives / names[row])
-    total = sum(row.size for row in missing) or 1
-    sizes = {row.name: row.size for row in missing}
+    missing = {name: row for name, row in wanted.items() if not store.has(row)}
+    for name, row in wanted.items():
+        if name not in missing:
+            _link(store.path(row.sha256), apt.archives / name)
+    total = sum(row.size for row in missing.values()) or 1
+    sizes = {row.name: row.size for row in missing.values()}
     done = 0
     for line in apt.stream("--download-only", *install) if missing else ():
         words = line.split()
         if line.startswith("Get:"):
             progress(0.35 + 0.6 * done / total, f"fetching {done // 1_000_000} of {total // 1_000_000} MB")
             done += next((sizes[word] for word in words if word in sizes), 0)
-    for row in missing:
-        store.add(apt.archives / names[row], row)
-    progress(1.0, f"{len(lock.packages)} packages locked")
+    for name, row in missing.items():
+        store.add(apt.archives / name, row)
+    progress(1.0, f"{len(wanted)} packages locked")
 
 
 def _link(source: Path, target: Path) -> None:

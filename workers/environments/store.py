@@ -50,11 +50,13 @@ class EnvironmentStore:
     def save_image(self, lock: Lock, image: Image) -> None:
         """Keep what the lock's image is; its archive is in place already."""
         document = {"config": image.digest, "diff_ids": list(image.diff_ids), "lock": lock.sha256, "python": lock.python}
-        _write(self.root / "images" / f"{lock.sha256}.json", canonical(document))
+        _write(self._image(lock.sha256), canonical(document))
 
     def save_name(self, name: str, lock: Lock) -> None:
-        """Let ``name`` mean ``lock`` from now on."""
-        _write(self.root / "names" / f"{name}.json", canonical({"lock": lock.sha256}))
+        """Let ``name`` mean ``lock``: at once where that is made, else as soon as it is; until then builds use what was made before."""
+        known = _read(self._name(name)) or {}
+        made = lock.sha256 if self._image(lock.sha256).exists() else known.get("made")
+        _write(self._name(name), canonical({"lock": lock.sha256, **({"made": made} if made else {})}))
 
     def names(self) -> list[str]:
         """Names that have been locked, sorted."""
@@ -63,16 +65,20 @@ class EnvironmentStore:
 
     def lock_of(self, name: str) -> Sha256 | None:
         """The digest of the lock that ``name`` means, None where it was never locked."""
-        document = _read(self.root / "names" / f"{name}.json")
+        document = _read(self._name(name))
         return None if document is None else parse_sha256(document.get("lock"))
 
     def find(self, name: str) -> Environment | None:
         """The environment ``name``, or ``name@sha256:<lock>`` for a certain one; None where it is not made."""
         plain, _, pinned = name.partition("@sha256:")
-        lock = parse_sha256(pinned) if pinned else self.lock_of(plain)
-        if lock is None:
-            return None
-        document = _read(self.root / "images" / f"{lock}.json")
+        if pinned:
+            return self._made(plain, parse_sha256(pinned))
+        named = _read(self._name(plain)) or {}
+        candidates = [parse_sha256(named[key]) for key in ("lock", "made") if key in named]
+        return next((found for found in (self._made(plain, lock) for lock in candidates) if found is not None), None)
+
+    def _made(self, plain: str, lock: Sha256) -> Environment | None:
+        document = _read(self._image(lock))
         if document is None or not self.archive(lock).exists():
             return None
         try:
@@ -94,7 +100,7 @@ class EnvironmentStore:
     def touch(self, environment: Environment) -> None:
         """Note that the environment was used now, for ``env list --unused``; a read-only store notes nothing."""
         try:
-            os.utime(self.root / "images" / f"{environment.lock_sha256}.json")
+            os.utime(self._image(environment.lock_sha256))
         except OSError:
             return
 
@@ -102,9 +108,15 @@ class EnvironmentStore:
         """Remove the image's record, then its archive; return the bytes freed. Lock, packages and name stay."""
         size = environment.archive.stat().st_size
         # the record first: a crash in between leaves an archive that nothing names, and the environment counts as not made
-        (self.root / "images" / f"{environment.lock_sha256}.json").unlink(missing_ok=True)
+        self._image(environment.lock_sha256).unlink(missing_ok=True)
         environment.archive.unlink(missing_ok=True)
         return size
+
+    def _name(self, name: str) -> Path:
+        return self.root / "names" / f"{name}.json"
+
+    def _image(self, lock_sha256: Sha256) -> Path:
+        return self.root / "images" / f"{lock_sha256}.json"
 
     @contextmanager
     def exclusively(self) -> Iterator[None]:
