@@ -252,7 +252,7 @@ def make_wheel(
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in files.items():
-            archive.writestr(zipfile.ZipInfo(name, (2024, 1, 2, 3, 4, 4)), data)
+            archive.writestr(zipfile.ZipInfo(name, (2024, 1, 2, 3, 4, 4)), data, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 

@@ -188,7 +188,7 @@ def _run(
         step = Step(
             image=image,
             argv=("python3", "-B", "/opt/drivers/fetch.py"),
-            mounts=(driver_mount(), uv_mount(), Mount(inner, "/in"), Mount(path, "/run/index.sock")),
+            mounts=mounts(inner, path),
             limits=LIMITS,
             labels=labels,
             output=volume,
@@ -205,6 +205,11 @@ def _run(
         if not isinstance(document, dict):
             raise SandboxError("the fetch step's result is no object")
         return document, ended
+
+
+def mounts(inner: Path, session: Path) -> tuple[Mount, ...]:
+    """Return all that a fetch container sees of the host: our drivers, the tool, the request, the session's socket."""
+    return (driver_mount(), uv_mount(), Mount(inner, "/in"), Mount(session, "/run/index.sock"))
 
 
 @contextlib.contextmanager
