@@ -148,25 +148,32 @@ class Service:
         return entry
 
 
+ROLES = {
+    "ci": (Role.SUBMIT, Role.READ, Role.DECIDE),
+    "other": (Role.SUBMIT, Role.READ, Role.DECIDE),
+    "reader": (Role.READ,),
+    "worker": (Role.WORK,),
+}
+
+
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state folder made once: migrations cost more than most tests."""
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A state folder and its tokens, made once: migrations cost more than most tests."""
     home = tmp_path_factory.mktemp("api") / "home"
-    make_home(home)
-    return home
+    database = open_database(make_home(home))
+    with database.write() as conn:
+        now, life = times.now(), timedelta(days=1)
+        made = {name: tokens.issue(conn, subject=name, roles=roles, lifetime=life, now=now).secret for name, roles in ROLES.items()}
+    database.close()
+    publish_keys(home, world.World())
+    return home, made
 
 
 @pytest.fixture
-def service(tmp_path: Path, prepared: Path) -> Iterator[Service]:
-    shutil.copytree(prepared, tmp_path / "home")
+def service(tmp_path: Path, prepared: tuple[Path, dict[str, str]]) -> Iterator[Service]:
+    home, made = prepared
+    shutil.copytree(home, tmp_path / "home")
     settings = load({}, home=tmp_path / "home", separate_users=False, min_free=0)
     database = open_database(settings)
-    app = create_app(settings, database)
-    made = Service(app, settings, database, {}, world.World())
-    publish_keys(settings.home, made.world)
-    made.tokens["ci"] = made.token("ci", Role.SUBMIT, Role.READ, Role.DECIDE)
-    made.tokens["other"] = made.token("other", Role.SUBMIT, Role.READ, Role.DECIDE)
-    made.tokens["reader"] = made.token("reader", Role.READ)
-    made.tokens["worker"] = made.token("worker", Role.WORK)
-    yield made
+    yield Service(create_app(settings, database), settings, database, dict(made), world.World())
     database.close()
