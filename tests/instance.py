@@ -73,6 +73,8 @@ class Instance:
     def kill(self, name: str) -> None:
         """SIGKILL one process and what it forked, as a host that dies would."""
         process = self.processes.pop(name)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGSTOP)  # or a server would fork a successor for the child that dies first
         for pid in (*descendants(process.pid), process.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
