@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from urllib.parse import quote
 
 from packageurl import PackageURL
@@ -56,6 +57,12 @@ def parse_purl(text: object) -> Purl:
     """
     if not isinstance(text, str) or not 1 <= len(text) <= MAX_LENGTH or not _PLAIN.match(text):
         raise _bad(f"a purl is 1 to {MAX_LENGTH} printable ASCII characters such as pkg:pypi/idna@3.10")
+    return _parse(text)
+
+
+@lru_cache(maxsize=8192)
+def _parse(text: str) -> Purl:
+    """Parse checked text; remembered, since a decision asks for the same names again and again."""
     if not text.lower().startswith("pkg:"):
         raise _bad("a purl starts with pkg:, as in pkg:pypi/idna@3.10")
     _check_spelling(text)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from reprove.core import dsse
@@ -19,6 +19,7 @@ from reprove.core.purls import parse_purl
 from reprove.core.statements import decision as statements_of_decisions
 from reprove.core.statements.common import PredicateType, decode
 from reprove.core.statements.decision import CheckpointRef, Decision
+from reprove.core.states import RebuildState
 from reprove.crashpoints import crash_point
 from reprove.signers import sign_statement
 from service.attester.attest import Identity
@@ -26,10 +27,10 @@ from service.attester.submit import LogTrust, Submitter, record_entry
 from service.gate.answering import Answer, Asked, answer, read_question, timestamp
 from service.gate.opinions import Opinions
 from service.gate.policies import PolicyFolder
-from service.records import decisions, rebuilds, statements, times
+from service.records import decisions, statements, times
 from service.records.database import Database
 from service.records.decisions import DecisionRow, DecisionState
-from service.records.schema import decision
+from service.records.schema import decision, rebuild
 
 log = structlog.get_logger()
 
@@ -101,7 +102,7 @@ class Decisions:
         with self._database.read() as conn:
             if statements.complete_to(conn) < checkpoint.size:
                 return None
-            questions, release = read_question(row.question, lambda digest, purl: _under_way(conn, digest, purl))
+            questions, release = read_question(row.question, _under_way(conn))
             digests = [question.sha256 for question in questions if question.sha256 is not None]
             names = [str(question.purl) for question in questions if question.purl is not None]
             found = {opinion.id: opinion for opinion in self._opinions.about(conn, digests, size=checkpoint.size)}
@@ -196,11 +197,16 @@ def _about(value: Decision, question: dict[str, Any]) -> bool:
     return asked == {(row.sha256, None if row.sha256 else row.purl) for row in value.artifacts}
 
 
-def _under_way(conn: Connection, digest: Sha256 | None, purl: str | None) -> bool:
-    """Whether a rebuild of the artifact has not ended: by its digest once it is resolved, by its name before. It can only turn deny into pending."""
-    if digest is not None and rebuilds.under_way(conn, sha256=digest) is not None:
-        return True
-    if purl is None:
-        return False
-    names = {purl, str(parse_purl(purl).without_file())}
-    return any(rebuilds.under_way(conn, purl=name) is not None for name in sorted(names))
+def _under_way(conn: Connection) -> Callable[[Sha256 | None, str | None], bool]:
+    """Which artifacts have a rebuild that has not ended: by digest once it is resolved, by name before. It can only turn deny into pending."""
+    states = [state.value for state in RebuildState if not state.terminal]
+    rows = conn.execute(select(rebuild.c.original_sha256, rebuild.c.purl).where(rebuild.c.state.in_(states))).all()
+    digests = {row.original_sha256 for row in rows}
+    names = {row.purl for row in rows}
+
+    def under_way(digest: Sha256 | None, purl: str | None) -> bool:
+        if digest is not None and digest in digests:
+            return True
+        return purl is not None and not names.isdisjoint({purl, str(parse_purl(purl).without_file())})
+
+    return under_way

@@ -33,7 +33,7 @@ from service.records.database import Database, open_database
 
 POLL_SECONDS = 0.05
 """How often SQL is asked for work: an indexed query of a fraction of a millisecond."""
-IDLE_SECONDS = 0.25
+IDLE_SECONDS = 0.1
 """How often after a while without work."""
 FAULT_SECONDS = 1.0
 log = structlog.get_logger()
