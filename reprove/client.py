@@ -66,6 +66,14 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Accepted:
+    """A durable request: the rebuild that serves it, and whether it was made for this request or was there already."""
+
+    rebuild: str
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LogPart:
     """A piece of a build log: bytes from ``offset`` on, and whether the log has ended behind it."""
 
@@ -94,15 +102,18 @@ class Client:
 
     # requests and rebuilds
 
-    def request_rebuild(self, purl: str, *, force: bool = False, max_age: str | None = None, key: str | None = None) -> str:
-        """Post a request; returns the rebuild's id once the request is durable."""
+    def request(self, purl: str, *, force: bool = False, max_age: str | None = None, key: str | None = None) -> Accepted:
+        """Post a request; returns once it is durable."""
         body: Json = {"purl": purl} | ({"force": True} if force else {}) | ({"max_age": max_age} if max_age else {})
-        reply = self._call("POST", "/v1/requests", body=body, key=key or secrets.token_hex(16))
-        document = reply.json()
-        identifier = document.get("rebuild") if isinstance(document, dict) else None
+        document = _object(self._call("POST", "/v1/requests", body=body, key=key or secrets.token_hex(16)))
+        identifier = document.get("rebuild")
         if not isinstance(identifier, str):
             raise UnreachableError("the service's answer names no rebuild")
-        return identifier
+        return Accepted(identifier, document.get("created") is not False)
+
+    def request_rebuild(self, purl: str, *, force: bool = False) -> str:
+        """Post a request; returns the rebuild's id."""
+        return self.request(purl, force=force).rebuild
 
     def rebuild(self, identifier: str, *, wait: int | None = None, after: int | None = None) -> Json:
         """Read a rebuild; with ``wait`` (seconds) and ``after`` (its ``seq``) the answer comes with the next change."""

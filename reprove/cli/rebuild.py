@@ -29,10 +29,11 @@ def command(  # one parameter per option
     if policy and not wait:
         raise click.UsageError("--policy needs --wait: there is nothing to decide on before the outcome")
     until = None if timeout is None else time.monotonic() + timeout
-    identifier = client.request_rebuild(purl, force=force, max_age=max_age)
+    accepted = client.request(purl, force=force, max_age=max_age)
+    identifier = accepted.rebuild
     if not wait:
         return _accepted(client, identifier, as_json=as_json)
-    talk(f"{identifier}  {safe(purl)}")
+    talk(f"{identifier}  {safe(purl)}{'' if accepted.created else '  (shared: it was asked for before; --force makes a new one)'}")
     try:
         document = progress.follow(client, identifier, until=until)
     except KeyboardInterrupt:

@@ -75,6 +75,6 @@ def _artifact(document: Json, *, as_json: bool) -> int:
         name = policy.get("name", "") if isinstance(policy, dict) else policy
         out(f"  {safe(row.get('verdict', '')):<8} {safe(row.get('id', ''))}  policy {safe(name)}  {safe(row.get('time', ''))}")
     if not rows:
-        out("  nothing is known about it here.   reprove rebuild PURL --wait")
+        out("  no rebuild of it is known here.   reprove rebuild PURL --wait")
     out(f"  complete up to tree size {safe(document.get('complete_to'))}")
     return common.EXIT_OK

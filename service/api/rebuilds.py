@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from reprove.core.errors import ProblemError, Slug
 from reprove.core.purls import parse_purl
 from reprove.core.states import RebuildState
-from service.api import shapes
+from service.api import queueing, shapes
 from service.api.context import Api
 from service.api.operation import Answer, Call, Query, json_response, operation
 from service.api.problem import RETRY_AFTER_SECONDS
@@ -133,6 +133,9 @@ def visible(conn: Connection, identifier: str, principal: Principal | None) -> R
 def document(api: Api, conn: Connection, row: RebuildRow) -> dict[str, Any]:
     """The rebuild JSON. What it says of the outcome is out of the signed comparison, and absent without one that is in the log (G3)."""
     body = rebuilds.as_json(conn, row)
+    if row.state is RebuildState.QUEUED and "waiting" not in body:
+        where = queueing.waiting(conn, row.id)
+        return body | ({"waiting": where} if where is not None else {})
     if row.state is not RebuildState.DONE:
         return body
     proven = api.prover.prove(conn, statements.of_rebuild(conn, row.id))

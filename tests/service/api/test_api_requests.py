@@ -256,3 +256,11 @@ def test_the_running_log_is_read_from_an_offset_and_says_when_it_has_ended(servi
     assert (beyond.data, beyond.headers["Reprove-Log-Complete"]) == (b"", "false")
     service.post(f"/v1/rebuilds/{one}/cancel")
     assert service.get(f"/v1/rebuilds/{one}/log?offset=13").headers["Reprove-Log-Complete"] == "true"
+
+
+def test_who_waits_is_told_the_position(service: Service) -> None:
+    first, second = service.request("pkg:pypi/a@1"), service.request("pkg:pypi/b@1")
+    urgent = service.request("pkg:pypi/c@1", priority=9)
+    places = [service.get(f"/v1/rebuilds/{one}").json["waiting"] for one in (first, second, urgent)]
+    assert [place["reason"] for place in places] == ["queue"] * 3
+    assert [place["detail"].split(" for ")[0] for place in places] == ["position 2", "position 3", "position 1"]
