@@ -6,7 +6,7 @@ import stat
 
 from reprove.archive.limits import Limits
 from reprove.archive.model import Code, Entry
-from reprove.archive.names import complaint, fold, unicode_path_complaint
+from reprove.archive.names import MAX_PARTS, complaint, fold, unicode_path_complaint
 from reprove.archive.structure import Notes, extra_fields
 
 _ENCRYPTED = 0x2041
@@ -52,6 +52,8 @@ def check_names(entries: tuple[Entry, ...], limits: Limits, notes: Notes) -> Non
             files.add(key)
     for key, name in seen.items():
         at = key.rfind("/")
+        if key.count("/") > MAX_PARTS:
+            continue  # a violation already, and walking up such names is what a hostile archive would have us do
         while at > 0:
             if key[:at] in files:
                 notes.add(Code.UNDER_FILE, name, 0, f"{key[:at]} is a file and a folder")

@@ -9,6 +9,7 @@ import zlib
 from reprove.archive.structure import UNICODE_PATH_ID, extra_fields
 
 _UTF8_FLAG = 0x0800
+MAX_PARTS = 64
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\\u0080-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _DRIVE = re.compile(r"[A-Za-z]:")
 
@@ -37,7 +38,10 @@ def complaint(name: str, limit: int) -> str | None:
         return "a backslash, control or direction character in a name"
     if path.startswith("/") or _DRIVE.match(path):
         return "an absolute name"
-    if any(part in ("", ".", "..") for part in path.split("/")):
+    parts = path.split("/")
+    if len(parts) > MAX_PARTS:
+        return f"a name of more than {MAX_PARTS} folders"
+    if any(part in ("", ".", "..") for part in parts):
         return "an empty, dot or dot-dot part in a name"
     return None
 

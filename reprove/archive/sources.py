@@ -30,7 +30,8 @@ _MAX_HEADER = 1024**2
 _KEPT = 256 * 1024
 """Largest member whose content is kept when a caller asks for it by name."""
 
-_FAULTS = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError, struct.error, OverflowError, RecursionError)
+TAR_FAULTS = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError, struct.error, OverflowError, RecursionError)
+"""What :mod:`tarfile` and the decompressors raise on damage."""
 
 
 class Kind(StrEnum):
@@ -124,7 +125,7 @@ def dos_seconds(raw: bytes) -> int:
     return calendar.timegm((year, month, day, hour, minute, second))
 
 
-class _Capped(RawIOBase):
+class Capped(RawIOBase):
     """A decompressed stream that refuses more than its allowance, and any single huge read (tarfile reads headers whole). Seeks forward only."""
 
     def __init__(self, inner: BinaryIO, allowed: int) -> None:
@@ -132,15 +133,19 @@ class _Capped(RawIOBase):
         self._inner, self._allowed, self._spent = inner, allowed, 0
 
     def readable(self) -> bool:
+        """Say that it is for reading."""
         return True
 
     def seekable(self) -> bool:
+        """Say yes, for tarfile; see :meth:`seek`."""
         return True
 
     def tell(self) -> int:
+        """Say how much was read."""
         return self._spent
 
     def read(self, size: int = -1, /) -> bytes:
+        """Read at most ``size`` bytes, within the allowance."""
         if size < 0 or size > _MAX_HEADER:
             raise ArchiveError(f"a header of the source archive asks for {size} bytes", offset=self._spent)
         data = self._inner.read(size)
@@ -150,6 +155,7 @@ class _Capped(RawIOBase):
         return data
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Read on to ``offset``; going back is refused."""
         if whence != 0 or offset < self._spent:
             raise ArchiveError("the source archive points back into itself", offset=self._spent)
         while self._spent < offset:
@@ -158,7 +164,8 @@ class _Capped(RawIOBase):
         return self._spent
 
 
-def _open_tar(path: Path, head: bytes) -> tuple[str, BinaryIO]:
+def open_tar(path: Path, head: bytes) -> tuple[str, BinaryIO]:
+    """Open a tar, decompressed by what its first bytes say; returns the format and the stream."""
     if head.startswith(b"\x1f\x8b"):
         return "tar.gz", cast("BinaryIO", gzip.open(path, "rb"))
     if head.startswith(b"BZh"):
@@ -170,12 +177,12 @@ def _open_tar(path: Path, head: bytes) -> tuple[str, BinaryIO]:
 
 def _read_tar(path: Path, head: bytes, size: int, wanted: Wanted, kept: dict[str, bytes], limits: Limits) -> tuple[str, tuple[Member, ...]]:
     allowed = min(limits.total, max(limits.ratio_free, limits.ratio * size))
-    kind, opened = _open_tar(path, head)
+    kind, opened = open_tar(path, head)
     members: list[Member] = []
     digests: dict[str, Member] = {}
     with opened:
         try:
-            stream = _Capped(opened, allowed)
+            stream = Capped(opened, allowed)
             with tarfile.open(fileobj=cast("BinaryIO", stream), mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
                 for info in tar:
                     if len(members) >= limits.entries:
@@ -187,7 +194,7 @@ def _read_tar(path: Path, head: bytes, size: int, wanted: Wanted, kept: dict[str
                     tar.members = []  # type: ignore[attr-defined]  # tarfile keeps every header it has seen; a bomb of headers must not
             while stream.read(CHUNK):  # to its end, where the compressor's checksum is
                 pass
-        except _FAULTS as error:
+        except TAR_FAULTS as error:
             raise ArchiveError(f"the source archive cannot be read: {type(error).__name__}: {error}") from None
     if not members:
         raise ArchiveError("the source archive is empty")

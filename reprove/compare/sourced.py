@@ -29,11 +29,6 @@ class SourceIndex:
             if member.kind is not Kind.FOLDER:
                 self._by_base[member.path.rpartition("/")[2]].append(member)
 
-    def holds(self, digest: Sha256) -> Member | None:
-        """The member with exactly these bytes under whatever name, or None."""
-        found = self._by_digest.get(digest)
-        return found[0] if found else None
-
     def same(self, path: str, digest: Sha256 | None) -> Member | None:
         """The member that has this path and these bytes, the shortest path first, or None."""
         inner = install_path(path)

@@ -12,15 +12,18 @@ import sys
 import tomllib
 from collections import Counter
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from reprove.archive.limits import ArchiveError, LimitError, UnsafeSourceError
+from reprove.archive.nested import find
 from reprove.archive.sources import Source, dos_seconds, read_source
 from reprove.archive.zipfiles import OpenZip, open_zip
 from reprove.compare.sourced import SourceIndex, in_dist_info
 
 MAX_LIST = 100
 MAX_PAIRS = 400
+MAX_ECHOES = 5
 MAX_TEXT = 300
 MAX_METADATA = 4 * 1024 * 1024
 WANTED = frozenset({"pyproject.toml", "setup.py", "setup.cfg"})
@@ -61,6 +64,8 @@ def collect(inner: Path, facts: dict, result: dict) -> None:
             wheel_facts(archive, result)
             if (inner / "source").exists():
                 source_facts(archive, read_source(inner / "source", wanted=WANTED.__contains__), result)
+                for path in islice(find(inner / "source", archive.zip.sha256), MAX_ECHOES):
+                    add_finding(result, "the source holds the original", path)
     except UnsafeSourceError:
         raise
     except ArchiveError as error:
@@ -155,9 +160,6 @@ def source_facts(archive: OpenZip, source: Source, result: dict) -> None:
         result["problem"] = {"class": "source-layout", "detail": "the source has more than one top folder"}
     if archive.zip.sha256 == source.sha256:
         add_finding(result, "the source archive is the original")
-    inside = index.holds(archive.zip.sha256)
-    if inside:
-        add_finding(result, "the source holds the original", inside.path)
     pairs, kept, masked, unsourced = [], 0, Counter(), []
     for entry, digest in zip(archive.zip.entries, archive.zip.digests, strict=True):
         if entry.is_dir or in_dist_info(entry.name):
