@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -59,6 +60,11 @@ def test_the_document_is_served_and_is_openapi_3_1(service: Service) -> None:
     assert json.dumps(served).count("#/components/schemas/") == sum(
         json.dumps(served).count(f'"#/components/schemas/{name}"') for name in served["components"]["schemas"]
     )
+
+
+def test_the_committed_document_is_the_served_one() -> None:
+    committed = Path(__file__).parents[3] / "docs" / "openapi.json"
+    assert json.loads(committed.read_text()) == json.loads(json.dumps(document())), "run: python -m service.api > docs/openapi.json"
 
 
 def check_documented(declared: Operation, answer: Any) -> None:
