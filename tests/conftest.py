@@ -28,3 +28,8 @@ def test_cache() -> Path:
 @pytest.fixture(scope="session")
 def crash_points() -> dict[str, str]:
     return CRASH_POINTS
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes name a case by their argument: archives made on the fly differ from run to run."""
+    return argname if isinstance(val, bytes | bytearray) else None
