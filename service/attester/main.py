@@ -5,6 +5,7 @@ SIGTERM ends it after the step it is in: a step is bounded by the sequencer's ow
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -36,6 +37,7 @@ POLL_SECONDS = 0.05
 IDLE_SECONDS = 0.1
 """How often after a while without work."""
 FAULT_SECONDS = 1.0
+DRAIN_SECONDS = 9.0
 log = structlog.get_logger()
 
 
@@ -75,6 +77,10 @@ class Attester:
     def __init__(self, config: Settings, database: Database) -> None:
         identity = open_identity(config)
         believed = read_trust(config)
+        known = believed.attester(identity.signer.public_key)
+        if known is None or known[0].name != config.operator:
+            # What it signed would count in no decision, its own included.
+            raise OwnError(f"trust.json does not name the attester's key for operator {config.operator}: add it, or use the key that it names")
         stored = Stored(BlobStore(config.home / "blobs"))
         enrolment = Enrolment(config.home / "enrolled.json")
         enrolment.keys()
@@ -118,6 +124,10 @@ def main() -> int:
 
     def ask_to_stop(_: int, __: types.FrameType | None) -> None:
         stop.set()
+        # A sequencer that hangs may hold a step for longer than a supervisor waits; ending in the middle of one is as safe as a crash.
+        limit = threading.Timer(DRAIN_SECONDS, os._exit, (0,))
+        limit.daemon = True
+        limit.start()
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)

@@ -15,6 +15,7 @@ from reprove.core.statements.common import decode
 from reprove.core.statements.parts import Cause
 from reprove.core.states import RebuildState
 from reprove.crashpoints import CRASH_POINTS
+from reprove.signers import generate
 from service.attester import attest, rebuilding, submit
 from service.records import statements
 from tests.service.attester.rig import World, new_key
@@ -154,7 +155,7 @@ def test_statements_are_a_pure_function_of_what_is_stored(world: World) -> None:
     assert [decode(payload).encode() for payload in first] == first
 
 
-@pytest.mark.parametrize("missing", ["config", "key", "readable key", "enrolled.json", "trust.json", "records.db"])
+@pytest.mark.parametrize("missing", ["config", "key", "another key", "readable key", "enrolled.json", "trust.json", "records.db"])
 def test_the_process_refuses_to_start_with_one_line_when_something_is_missing(tmp_path: Path, missing: str) -> None:
     from reprove.settings import load
     from service.setup import instance
@@ -167,6 +168,9 @@ def test_the_process_refuses_to_start_with_one_line_when_something_is_missing(tm
         (home / "config.toml").unlink()
     elif missing == "key":
         key.unlink()
+    elif missing == "another key":
+        key.unlink()
+        generate(key)
     elif missing == "readable key":
         key.chmod(0o644)
     elif missing == "records.db":
