@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from reprove import logs
 from reprove import settings as settings_module
+from reprove.core.errors import ReproveError
 from reprove.crashpoints import check_environment
+from service.records.database import open_database
 
 _settings = settings_module.load()
 
@@ -33,8 +35,12 @@ control_socket_disable = True
 
 
 def on_starting(server: object) -> None:  # noqa: ARG001  # gunicorn's hook, which has no published types
-    """Refuse a misspelt crash point before anything listens."""
+    """Refuse a misspelt crash point and a state folder that is not ours, in one line, before anything listens or forks."""
     check_environment()
+    try:
+        open_database(_settings).close()
+    except ReproveError as error:
+        raise SystemExit(f"api: {error}") from None
 
 
 def post_fork(server: object, worker: object) -> None:  # noqa: ARG001  # gunicorn's hook, which has no published types

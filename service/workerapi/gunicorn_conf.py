@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from reprove import logs
 from reprove import settings as settings_module
+from reprove.core.errors import ReproveError
 from reprove.crashpoints import check_environment
+from service.access.enrolled import EnrolledFile
+from service.records.database import open_database
 from service.workerapi.context import THREADS
-
-if TYPE_CHECKING:
-    from gunicorn.arbiter import Arbiter
-    from gunicorn.workers.base import Worker
 
 _settings = settings_module.load()
 
@@ -32,11 +29,16 @@ loglevel = "warning"
 control_socket_disable = True
 
 
-def on_starting(server: Arbiter) -> None:  # noqa: ARG001  # gunicorn's hook
-    """Refuse a misspelt crash point before anything listens."""
+def on_starting(server: object) -> None:  # noqa: ARG001  # gunicorn's hook, which has no published types
+    """Refuse a misspelt crash point and a state folder that is not ours, in one line, before anything listens or forks."""
     check_environment()
+    try:
+        open_database(_settings).close()
+        EnrolledFile(_settings.home).current()
+    except ReproveError as error:
+        raise SystemExit(f"workerapi: {error}") from None
 
 
-def post_fork(server: Arbiter, worker: Worker) -> None:  # noqa: ARG001  # gunicorn's hook
+def post_fork(server: object, worker: object) -> None:  # noqa: ARG001  # gunicorn's hook, which has no published types
     """Log as JSON from the first line on."""
     logs.configure("workerapi", _settings.log_level)
