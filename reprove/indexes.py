@@ -44,7 +44,11 @@ class ConfiguredIndex:
 def configured(environ: Mapping[str, str]) -> ConfiguredIndex:
     """Ask pip, in the caller's environment, for its index. Raises OwnError when there is no pip to ask, or its index cannot be used."""
     settings = _pip_settings(environ)
-    for key, source in ((":env:.index-url", "PIP_INDEX_URL"), ("install.index-url", "pip's configuration"), ("global.index-url", "pip's configuration")):
+    for key, source in (
+        (":env:.index-url", "PIP_INDEX_URL"),
+        ("install.index-url", "pip's configuration"),
+        ("global.index-url", "pip's configuration"),
+    ):
         if settings.get(key):
             return ConfiguredIndex(checked(settings[key]), source, _warnings(settings, environ))
     return ConfiguredIndex(checked(_pip(["-c", _BUILT_IN], environ)), "pip's default", _warnings(settings, environ))
@@ -56,7 +60,9 @@ def checked(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise OwnError("the package index must be a plain http or https address; set REPROVE_INDEX_PYPI_URL")
     if "@" in parts.netloc:
-        raise OwnError(f"the package index at {parts.hostname} is configured with credentials, which would end up in public statements; set REPROVE_INDEX_PYPI_URL")
+        raise OwnError(
+            f"the package index at {parts.hostname} is configured with credentials, which would end up in public statements; set REPROVE_INDEX_PYPI_URL"
+        )
     return url.strip().rstrip("/") + "/"
 
 
@@ -76,7 +82,9 @@ def probe(url: str) -> tuple[str, ...]:
         return tuple(found)
     except OSError as error:
         reason = getattr(error, "reason", error)
-        raise UpstreamError(f"the package index at {urlsplit(url).hostname} does not answer ({reason}); set REPROVE_INDEX_PYPI_URL, or try again") from error
+        raise UpstreamError(
+            f"the package index at {urlsplit(url).hostname} does not answer ({reason}); set REPROVE_INDEX_PYPI_URL, or try again"
+        ) from error
     return tuple(found)
 
 

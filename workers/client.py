@@ -124,7 +124,9 @@ class WorkerClient:
     def log(self, lease: str, offset: int, data: bytes) -> None:
         """Append to the running log at ``offset`` bytes; the same call twice appends once."""
         for start in range(0, len(data), MAX_LOG_CHUNK):
-            self._call("POST", f"/w/v1/leases/{lease}/log?offset={offset + start}", data[start : start + MAX_LOG_CHUNK], kind="application/octet-stream")
+            self._call(
+                "POST", f"/w/v1/leases/{lease}/log?offset={offset + start}", data[start : start + MAX_LOG_CHUNK], kind="application/octet-stream"
+            )
 
     def missing(self, digests: Iterable[Sha256]) -> tuple[Sha256, ...]:
         """Say which blobs the service does not have."""

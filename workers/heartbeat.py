@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
+from typing import Self
 
 import structlog
 
@@ -26,7 +27,9 @@ _log = structlog.get_logger(__name__)
 class Heartbeat:
     """A context manager around the work under one lease; threads may share it."""
 
-    def __init__(self, client: WorkerClient, lease: str, *, interval: float, lease_seconds: float, on_lost: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, client: WorkerClient, lease: str, *, interval: float, lease_seconds: float, on_lost: Callable[[], None] = lambda: None
+    ) -> None:
         self._client = client
         self._lease = lease
         self._interval = interval
@@ -42,7 +45,7 @@ class Heartbeat:
         self._draining = False
         self._thread = threading.Thread(target=self._work, name="heartbeat", daemon=True)
 
-    def __enter__(self) -> Heartbeat:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -169,7 +172,7 @@ class Heartbeat:
         for callback in callbacks:
             try:
                 callback()
-            except Exception:
+            except Exception:  # noqa: BLE001  # one that fails must not keep the others from stopping the work
                 _log.exception("a callback on the lost lease failed")
 
     def _forget(self, callback: Callable[[], None]) -> None:

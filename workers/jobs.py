@@ -135,7 +135,7 @@ def _under_lease(runtime: Runtime, client: WorkerClient, claim: Claim, run: Call
         except (ReproveError, ProblemError, OSError) as error:
             _log.exception("attempt failed")
             _release(client, claim, f"{type(error).__name__}: {error}")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, the attempt is given back
             _log.exception("attempt failed for a reason that nobody thought of")
             _release(client, claim, f"internal error: {type(error).__name__}")
         finally:

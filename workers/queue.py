@@ -50,7 +50,7 @@ class CheckedJob(Job):
     """Wall clock after which an attempt's process is killed: a last resort, each step has its own timer."""
 
     @classmethod
-    def fetch(cls, id: str, connection: Redis | None = None, serializer: Any = None) -> CheckedJob:  # noqa: A002, ANN401  # rq's signature
+    def fetch(cls, id: str, connection: Redis | None = None, serializer: Any = None) -> CheckedJob:  # noqa: A002, ANN401, ARG003  # rq's signature
         """Fetch a job, or refuse it: to RQ a refused job does not exist."""
         if not ATTEMPT.match(id):
             _log.warning("refused a job", reason="its id is no attempt id", job=repr(id)[:80])
@@ -184,7 +184,7 @@ class CheckedWorker(Worker):
     def unsubscribe(self) -> None:
         """Nothing was subscribed."""
 
-    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002  # rq's signature
         """Take no more jobs; a running attempt is told to give itself back, and killed after 8 s (its lease then runs out)."""
         signal.signal(signal.SIGINT, self.request_force_stop)
         signal.signal(signal.SIGTERM, self.request_force_stop)
@@ -198,7 +198,7 @@ class CheckedWorker(Worker):
         killer.daemon = True
         killer.start()
 
-    def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
+    def request_force_stop(self, signum: int, frame: FrameType | None) -> None:  # rq's signature
         """Treat a second signal like the first: the attempt is being given back already."""
 
     def setup_work_horse_signals(self) -> None:
@@ -213,7 +213,7 @@ class CheckedWorker(Worker):
         except RedisError as error:
             _log.warning("redis did not take a heartbeat", reason=type(error).__name__)
 
-    def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: struct_rusage) -> None:
+    def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: struct_rusage) -> None:  # noqa: ARG002  # rq's signature
         """Clean up after an attempt that ended without saying so."""
         self.on_dead_horse()
 

@@ -50,9 +50,7 @@ def encode(found: Resolved) -> bytes:
             ),
             source=None
             if source is None or source.sha256 not in found.fetched
-            else ResolvedSource(
-                kind="sdist", name=source.name, uri=source.url, sha256=source.sha256, size=source.size or 0, uploaded=_time(source)
-            ),
+            else ResolvedSource(kind="sdist", name=source.name, uri=source.url, sha256=source.sha256, size=source.size or 0, uploaded=_time(source)),
             index=IndexRef(
                 id=found.index_id,
                 canonical=True,

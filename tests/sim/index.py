@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 MEDIA_TYPE = "application/vnd.pypi.simple.v1+json"
 UPLOADED = "2024-01-02T03:04:05.678900Z"
@@ -77,7 +77,7 @@ class SimIndex:
     rewrite: Callable[[dict[str, Any]], None] | None = None
     _server: ThreadingHTTPServer | None = None
 
-    def __enter__(self) -> SimIndex:
+    def __enter__(self) -> Self:
         index = self
 
         class Handler(_Handler):
@@ -115,7 +115,9 @@ class SimIndex:
         self.projects.setdefault(project, {})[name] = file
         return file
 
-    def release(self, project: str, version: str, *, wheel: bytes | None = None, sdist: bytes | None = None, **values: Any) -> tuple[SimFile, SimFile]:
+    def release(
+        self, project: str, version: str, *, wheel: bytes | None = None, sdist: bytes | None = None, **values: Any
+    ) -> tuple[SimFile, SimFile]:
         """Publish a pure wheel and its sdist."""
         stem = f"{project.replace('-', '_')}-{version}"
         made = self.add(project, f"{stem}-py3-none-any.whl", wheel or make_wheel(project, version), **values)
@@ -191,9 +193,11 @@ class _Handler(BaseHTTPRequestHandler):
             planned = None
         if planned is None:
             if body is None:
-                return self._send(404, b"not found", "text/plain")
-            return self._send(200, body, kind)
-        return self._fail(planned, body or b"", kind)
+                self._send(404, b"not found", "text/plain")
+            else:
+                self._send(200, body, kind)
+        else:
+            self._fail(planned, body or b"", kind)
 
     def _body(self) -> tuple[bytes | None, str]:
         parts = self.path.strip("/").split("/")
@@ -226,7 +230,8 @@ class _Handler(BaseHTTPRequestHandler):
             Fault.REDIRECT: lambda: self._send(302, b"", kind, {"Location": planned.value}),
         }
         if planned.fault in simple:
-            return simple[planned.fault]()
+            simple[planned.fault]()
+            return
         self.send_response(200)
         self.send_header("Content-Type", kind)
         self.end_headers()
@@ -234,7 +239,7 @@ class _Handler(BaseHTTPRequestHandler):
             for byte in body:
                 self.wfile.write(bytes([byte]))
                 time.sleep(planned.value)
-            return None
+            return
         while True:
             self.wfile.write(b" " * 65536)
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -64,7 +65,7 @@ def test_names_are_normalised_before_they_are_asked_for(subject: Subject) -> Non
     assert page.project == "idna"
 
 
-def test_a_file_has_the_announced_digest_and_size(subject: Subject, tmp_path) -> None:
+def test_a_file_has_the_announced_digest_and_size(subject: Subject, tmp_path: Path) -> None:
     page = subject.index.project("idna")
     assert page is not None
     file = select(page, parse_purl(PURL), index="pypi").original

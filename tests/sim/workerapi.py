@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from reprove.core import dsse
 from reprove.core.canonical import canonical
 from reprove.core.digests import sha256
 
-TOKEN = "rpv_test_token"  # noqa: S105
+TOKEN = "rpv_test_token"
 
 
 @dataclass
@@ -40,7 +40,7 @@ class SimWorkerApi:
     beats: int = 0
     _server: ThreadingHTTPServer | None = None
 
-    def __enter__(self) -> SimWorkerApi:
+    def __enter__(self) -> Self:
         api = self
 
         class Handler(_Handler):
@@ -140,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    do_GET = do_PUT = do_POST = _do
+    do_GET = do_PUT = do_POST = _do  # noqa: N815
 
 
 def _problem(status: int, slug: str) -> dict[str, Any]:

@@ -6,6 +6,9 @@ import hashlib
 import json
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,24 +23,24 @@ ATTEMPT, KEY = "at-" + "0" * 20, "0" * 64
 
 
 @pytest.fixture
-def client(api):
+def client(api: SimWorkerApi) -> Iterator[Any]:
     made = WorkerClient(api.url, TOKEN, patience=1.0)
     yield made
     made.close()
 
 
-def failing(api, times, status=503, slug="unavailable"):
+def failing(api: SimWorkerApi, times: int, status: int = 503, slug: Any = "unavailable") -> Any:
     """Answer the next ``times`` calls with a problem."""
     left = [times]
 
-    def fail(_method, _path):
+    def fail(_method: Any, _path: Any) -> Any:
         left[0] -= 1
         return (status, slug) if left[0] >= 0 else None
 
     api.fail = fail
 
 
-def test_a_claim_carries_what_is_to_be_done(client, api):
+def test_a_claim_carries_what_is_to_be_done(client: WorkerClient, api: SimWorkerApi) -> None:
     envelope = Envelope(b"{}", (b"x",))
     api.resolution, api.kind = {"id": envelope.id, "envelope": envelope.as_json()}, "rebuild"
     claim = client.claim(ATTEMPT, KEY)
@@ -48,12 +51,12 @@ def test_a_claim_carries_what_is_to_be_done(client, api):
 
 
 @pytest.mark.parametrize("times", [1, 3])
-def test_a_moments_trouble_is_ridden_out(client, api, times):
+def test_a_moments_trouble_is_ridden_out(client: WorkerClient, api: SimWorkerApi, times: int) -> None:
     failing(api, times)
     assert client.heartbeat("lease-1").cancel is False
 
 
-def test_trouble_that_lasts_ends_after_the_clients_patience(client, api):
+def test_trouble_that_lasts_ends_after_the_clients_patience(client: WorkerClient, api: SimWorkerApi) -> None:
     failing(api, 10**6)
     started = time.monotonic()
     with pytest.raises(WorkerApiError):
@@ -61,7 +64,7 @@ def test_trouble_that_lasts_ends_after_the_clients_patience(client, api):
     assert time.monotonic() - started < 3
 
 
-def test_a_service_that_is_gone_is_an_error_with_one_name(tmp_path):
+def test_a_service_that_is_gone_is_an_error_with_one_name(tmp_path: Path) -> None:
     client = WorkerClient("http://127.0.0.1:1", TOKEN, patience=0.2)
     with pytest.raises(WorkerApiError):
         client.heartbeat("lease-1")
@@ -69,7 +72,7 @@ def test_a_service_that_is_gone_is_an_error_with_one_name(tmp_path):
         client.get_blob("lease-1", sha256(b"x"), InputStore(tmp_path), max_bytes=10)
 
 
-def test_a_service_that_restarts_is_reached_again(api):
+def test_a_service_that_restarts_is_reached_again(api: SimWorkerApi) -> None:
     client = WorkerClient(api.url, TOKEN, patience=5)
     client.heartbeat("lease-1")
     client._connection().sock.shutdown(2)
@@ -77,8 +80,11 @@ def test_a_service_that_restarts_is_reached_again(api):
     client.close()
 
 
-@pytest.mark.parametrize(("status", "slug"), [(401, Slug.UNAUTHENTICATED), (403, Slug.FORBIDDEN), (413, Slug.TOO_LARGE), (422, Slug.DIGEST_MISMATCH), (507, Slug.STORAGE_FULL)])
-def test_a_problem_is_an_answer_and_not_tried_again(client, api, status, slug):
+@pytest.mark.parametrize(
+    ("status", "slug"),
+    [(401, Slug.UNAUTHENTICATED), (403, Slug.FORBIDDEN), (413, Slug.TOO_LARGE), (422, Slug.DIGEST_MISMATCH), (507, Slug.STORAGE_FULL)],
+)
+def test_a_problem_is_an_answer_and_not_tried_again(client: WorkerClient, api: SimWorkerApi, status: int, slug: Any) -> None:
     failing(api, 10**6, status, slug)
     with pytest.raises(ProblemError) as caught:
         client.heartbeat("lease-1")
@@ -86,7 +92,7 @@ def test_a_problem_is_an_answer_and_not_tried_again(client, api, status, slug):
     assert len(api.calls) == 1
 
 
-def test_a_lost_lease_has_its_own_error_wherever_it_shows(client, api, tmp_path):
+def test_a_lost_lease_has_its_own_error_wherever_it_shows(client: WorkerClient, api: SimWorkerApi, tmp_path: Path) -> None:
     api.lost = True
     envelope = Envelope(b"{}", (b"x",))
     for call in (
@@ -101,7 +107,7 @@ def test_a_lost_lease_has_its_own_error_wherever_it_shows(client, api, tmp_path)
             call()
 
 
-def test_only_missing_blobs_are_uploaded_and_fetched_ones_are_checked(client, api, tmp_path):
+def test_only_missing_blobs_are_uploaded_and_fetched_ones_are_checked(client: WorkerClient, api: SimWorkerApi, tmp_path: Path) -> None:
     store = InputStore(tmp_path)
     data = [b"one", b"two" * 100_000]
     digests = [sha256(one) for one in data]
@@ -115,7 +121,7 @@ def test_only_missing_blobs_are_uploaded_and_fetched_ones_are_checked(client, ap
         client.get_blob("lease-1", sha256(b"other"), store, max_bytes=10)
 
 
-def test_a_service_that_answers_other_bytes_is_not_believed(client, api, tmp_path):
+def test_a_service_that_answers_other_bytes_is_not_believed(client: WorkerClient, api: SimWorkerApi, tmp_path: Path) -> None:
     wrong = sha256(b"wanted")
     api.blobs[wrong] = b"something else"
     with pytest.raises(ProblemError) as caught:
@@ -128,7 +134,7 @@ def test_a_service_that_answers_other_bytes_is_not_believed(client, api, tmp_pat
     assert caught.value.problem.slug is Slug.TOO_LARGE
 
 
-def test_the_log_is_sent_in_pieces_at_their_offsets(client, api):
+def test_the_log_is_sent_in_pieces_at_their_offsets(client: WorkerClient, api: SimWorkerApi) -> None:
     text = bytes(range(256)) * 3000
     client.log("lease-1", 0, text[:1000])
     client.log("lease-1", 1000, text[1000:])
@@ -136,19 +142,19 @@ def test_the_log_is_sent_in_pieces_at_their_offsets(client, api):
 
 
 @pytest.mark.parametrize("answer", [{}, [], {"lease_seconds": "x"}, {"lease_seconds": 1}])
-def test_an_answer_of_another_shape_is_one_error(client, api, answer, monkeypatch):
+def test_an_answer_of_another_shape_is_one_error(client: WorkerClient, api: SimWorkerApi, answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SimWorkerApi, "answer", lambda *_a: (200, answer))
     with pytest.raises(WorkerApiError, match="than agreed"):
         client.heartbeat("lease-1")
 
 
-def test_a_problem_that_is_none_is_one_error(client, api, monkeypatch):
+def test_a_problem_that_is_none_is_one_error(client: WorkerClient, api: SimWorkerApi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SimWorkerApi, "answer", lambda *_a: (400, b"<html>proxy error"))
     with pytest.raises(WorkerApiError, match="answered 400"):
         client.heartbeat("lease-1")
 
 
-def test_threads_share_a_client(client, api):
+def test_threads_share_a_client(client: WorkerClient, api: SimWorkerApi) -> None:
     threads = [threading.Thread(target=lambda: (client.heartbeat("lease-1"), client.close())) for _ in range(8)]
     for one in threads:
         one.start()
@@ -158,16 +164,16 @@ def test_threads_share_a_client(client, api):
 
 
 @pytest.mark.parametrize("url", ["", "ftp://x", "127.0.0.1:1", "http://"])
-def test_an_address_that_is_none_is_refused(url):
+def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(OwnError):
         WorkerClient(url, TOKEN)
 
 
-def test_a_store_never_shows_a_file_that_is_not_whole(tmp_path):
+def test_a_store_never_shows_a_file_that_is_not_whole(tmp_path: Path) -> Iterator[Any]:
     store = InputStore(tmp_path)
     data = b"data" * 1000
 
-    def broken():
+    def broken() -> Iterator[Any]:
         yield data[:100]
         raise OSError("no space left")
 
@@ -185,12 +191,12 @@ def test_a_store_never_shows_a_file_that_is_not_whole(tmp_path):
 
 
 @pytest.mark.parametrize("digest", ["", "x", "../../etc/passwd", "A" * 64, "0" * 63])
-def test_a_store_knows_only_digests(tmp_path, digest):
+def test_a_store_knows_only_digests(tmp_path: Path, digest: str) -> None:
     with pytest.raises(ProblemError):
         InputStore(tmp_path).path(digest)
 
 
-def test_heartbeat_bodies_are_what_the_service_reads(client, api):
+def test_heartbeat_bodies_are_what_the_service_reads(client: WorkerClient, api: SimWorkerApi) -> None:
     client.heartbeat("lease-1", [{"phase": "build", "status": "done", "detail": "x", "seconds": 1.5}], {"reason": "engine", "detail": "none"})
     assert json.loads(json.dumps(api.events)) == [{"phase": "build", "status": "done", "detail": "x", "seconds": 1.5}]
     assert api.waiting == [{"reason": "engine", "detail": "none"}]

@@ -5,17 +5,22 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reprove.core.errors import OwnError
 from reprove.core.states import Phase
 from reprove.settings import Settings
-from tests.sim.workerapi import TOKEN
+from reprove.signers import FileSigner
+from tests.sim.workerapi import TOKEN, SimWorkerApi
 from tests.workers.processes import until
 from workers import jobs
 from workers.client import LeaseLostError, WorkerClient
+from workers.context import WorkerContext
 from workers.heartbeat import Heartbeat
 from workers.sandbox import EngineUnavailableError
 
@@ -23,18 +28,18 @@ ATTEMPT = "at-" + "0" * 20
 
 
 @pytest.fixture
-def client(api):
+def client(api: SimWorkerApi) -> Iterator[Any]:
     made = WorkerClient(api.url, TOKEN, patience=0.3)
     yield made
     made.close()
 
 
-def beating(client, api, *, seconds=0.6):
+def beating(client: WorkerClient, api: SimWorkerApi, *, seconds: float = 0.6) -> Any:
     api.lease_seconds = seconds
     return Heartbeat(client, "lease-1", interval=0.1, lease_seconds=seconds)
 
 
-def test_it_beats_and_hands_over_every_event_in_order(client, api):
+def test_it_beats_and_hands_over_every_event_in_order(client: WorkerClient, api: SimWorkerApi) -> None:
     with beating(client, api) as heartbeat:
         with heartbeat.phase(Phase.FETCH, candidate=1) as notes:
             notes["detail"] = "2 inputs"
@@ -54,7 +59,7 @@ def test_it_beats_and_hands_over_every_event_in_order(client, api):
 
 
 @pytest.mark.parametrize("how", ["lost", "cancel"])
-def test_a_lost_or_cancelled_lease_calls_back_once_and_stops_the_work(client, api, how):
+def test_a_lost_or_cancelled_lease_calls_back_once_and_stops_the_work(client: WorkerClient, api: SimWorkerApi, how: str) -> None:
     called = []
     with beating(client, api) as heartbeat:
         heartbeat.on_lost(lambda: called.append(1))
@@ -72,7 +77,7 @@ def test_a_lost_or_cancelled_lease_calls_back_once_and_stops_the_work(client, ap
     assert not heartbeat.draining
 
 
-def test_a_callback_that_fails_does_not_keep_others_from_running(client, api):
+def test_a_callback_that_fails_does_not_keep_others_from_running(client: WorkerClient, api: SimWorkerApi) -> None:
     called = []
     with beating(client, api) as heartbeat:
         heartbeat.on_lost(lambda: 1 / 0)
@@ -81,7 +86,7 @@ def test_a_callback_that_fails_does_not_keep_others_from_running(client, api):
         until(lambda: called)
 
 
-def test_a_service_out_of_reach_for_as_long_as_the_lease_lasts_is_a_lost_lease(client, api):
+def test_a_service_out_of_reach_for_as_long_as_the_lease_lasts_is_a_lost_lease(client: WorkerClient, api: SimWorkerApi) -> None:
     with beating(client, api) as heartbeat:
         until(lambda: api.beats)
         api.fail = lambda _m, _p: (503, "unavailable")
@@ -91,7 +96,7 @@ def test_a_service_out_of_reach_for_as_long_as_the_lease_lasts_is_a_lost_lease(c
         assert 0.3 < time.monotonic() - started < 5
 
 
-def test_a_short_outage_is_not(client, api):
+def test_a_short_outage_is_not(client: WorkerClient, api: SimWorkerApi) -> None:
     with beating(client, api, seconds=3) as heartbeat:
         until(lambda: api.beats)
         api.fail = lambda _m, _p: (503, "unavailable")
@@ -102,7 +107,7 @@ def test_a_short_outage_is_not(client, api):
         heartbeat.check()
 
 
-def test_after_the_report_a_late_heartbeat_is_no_lost_lease(client, api):
+def test_after_the_report_a_late_heartbeat_is_no_lost_lease(client: WorkerClient, api: SimWorkerApi) -> None:
     called = []
     with beating(client, api) as heartbeat:
         heartbeat.on_lost(lambda: called.append(1))
@@ -112,7 +117,7 @@ def test_after_the_report_a_late_heartbeat_is_no_lost_lease(client, api):
     assert called == []
 
 
-def test_waiting_is_said_and_taken_back(client, api):
+def test_waiting_is_said_and_taken_back(client: WorkerClient, api: SimWorkerApi) -> None:
     with beating(client, api) as heartbeat:
         heartbeat.waiting("environment", "trixie-python is not made yet")
         until(lambda: api.waiting and api.waiting[-1])
@@ -121,10 +126,10 @@ def test_waiting_is_said_and_taken_back(client, api):
         until(lambda: api.waiting[-1] is None)
 
 
-def test_without_an_engine_the_attempt_waits_says_why_and_goes_on_when_one_is_there(client, api):
+def test_without_an_engine_the_attempt_waits_says_why_and_goes_on_when_one_is_there(client: WorkerClient, api: SimWorkerApi) -> Any:
     tries = []
 
-    def opening():
+    def opening() -> Any:
         tries.append(1)
         if len(tries) < 4:
             raise EngineUnavailableError("no answer from the container engine")
@@ -136,8 +141,8 @@ def test_without_an_engine_the_attempt_waits_says_why_and_goes_on_when_one_is_th
     assert {"reason": "engine", "detail": "no answer from the container engine"} in api.waiting
 
 
-def test_an_attempt_that_waits_for_an_engine_can_be_cancelled(client, api):
-    def opening():
+def test_an_attempt_that_waits_for_an_engine_can_be_cancelled(client: WorkerClient, api: SimWorkerApi) -> None:
+    def opening() -> None:
         raise EngineUnavailableError("none")
 
     with beating(client, api) as heartbeat:
@@ -147,7 +152,7 @@ def test_an_attempt_that_waits_for_an_engine_can_be_cancelled(client, api):
 
 
 @pytest.fixture
-def runtime(api, signer, tmp_path):
+def runtime(api: SimWorkerApi, signer: FileSigner, tmp_path: Path) -> Iterator[Any]:
     settings = Settings(home=tmp_path, worker_port=int(api.url.rpartition(":")[2]), heartbeat_seconds=1, lease_seconds=3)
     made = jobs.Runtime(settings=settings, name="resolver", kind="resolve", signer=signer, token=TOKEN, instance="0" * 16)
     jobs.configure(made)
@@ -157,10 +162,14 @@ def runtime(api, signer, tmp_path):
 
 @pytest.mark.parametrize(
     ("error", "reason"),
-    [(OwnError("disk gone"), "OwnError: disk gone"), (OSError(28, "No space left on device"), "OSError: [Errno 28] No space left"), (KeyError("x"), "internal error: KeyError")],
+    [
+        (OwnError("disk gone"), "OwnError: disk gone"),
+        (OSError(28, "No space left on device"), "OSError: [Errno 28] No space left"),
+        (KeyError("x"), "internal error: KeyError"),
+    ],
 )
-def test_a_fault_of_ours_gives_the_attempt_back(runtime, api, error, reason):
-    def run(_context):
+def test_a_fault_of_ours_gives_the_attempt_back(runtime: jobs.Runtime, api: SimWorkerApi, error: Any, reason: str) -> None:
+    def run(_context: Any) -> None:
         raise error
 
     jobs._attempt("resolve", ATTEMPT, run)
@@ -170,8 +179,8 @@ def test_a_fault_of_ours_gives_the_attempt_back(runtime, api, error, reason):
     assert body["reason"].startswith(reason)
 
 
-def test_a_lost_lease_ends_quietly(runtime, api):
-    def run(context):
+def test_a_lost_lease_ends_quietly(runtime: jobs.Runtime, api: SimWorkerApi) -> None:
+    def run(context: WorkerContext) -> None:
         api.lost = True
         context.client.release(context.lease, "x")
 
@@ -179,10 +188,10 @@ def test_a_lost_lease_ends_quietly(runtime, api):
     assert api.ended == []
 
 
-def test_sigterm_gives_the_attempt_back_and_restores_the_handler(runtime, api):
+def test_sigterm_gives_the_attempt_back_and_restores_the_handler(runtime: jobs.Runtime, api: SimWorkerApi) -> None:
     before = signal.getsignal(signal.SIGTERM)
 
-    def run(context):
+    def run(context: WorkerContext) -> None:
         signal.raise_signal(signal.SIGTERM)
         context.heartbeat.pause(5)
 
@@ -191,13 +200,13 @@ def test_sigterm_gives_the_attempt_back_and_restores_the_handler(runtime, api):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_what_cannot_be_claimed_is_left_alone(runtime, api):
+def test_what_cannot_be_claimed_is_left_alone(runtime: jobs.Runtime, api: SimWorkerApi) -> None:
     api.claimable = False
     jobs._attempt("resolve", ATTEMPT, lambda _context: pytest.fail("ran"))
     assert api.ended == []
 
 
-def test_a_process_runs_only_its_own_kind(runtime):
+def test_a_process_runs_only_its_own_kind(runtime: jobs.Runtime) -> None:
     with pytest.raises(OwnError, match="kind rebuild"):
         jobs.rebuild(ATTEMPT)
     jobs.configure(replace(runtime, kind="rebuild"))

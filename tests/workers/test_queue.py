@@ -9,17 +9,23 @@ import subprocess
 import sys
 import time
 import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis import Redis
 from rq import Queue
 from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from reprove.core.errors import ProblemError
-from tests.workers.processes import REPOSITORY, make_home, running_redis, running_worker, until
+from tests.sim.index import SimIndex
+from tests.sim.workerapi import SimWorkerApi
+from tests.workers.processes import REPOSITORY, RealRedis, make_home, running_redis, running_worker, until
 from workers.queue import CheckedJob, check_data
 
 ATTEMPT = "at-" + "a" * 20
@@ -27,19 +33,19 @@ KNOWN = {"workers.jobs.resolve": None}
 
 
 @pytest.fixture(scope="module")
-def redis(tmp_path_factory):
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with running_redis(tmp_path_factory.mktemp("redis")) as server:
         yield server
 
 
 @pytest.fixture
-def client(redis):
+def client(redis: RealRedis) -> Iterator[Any]:
     with redis.client() as connection:
         connection.flushall()
         yield connection
 
 
-def write_job(client, data, *, attempt=ATTEMPT, queue="resolve", **fields):
+def write_job(client: Redis, data: bytes, *, attempt: str = ATTEMPT, queue: Any = "resolve", **fields: Any) -> None:
     """Write a job by hand, as somebody with a Redis password would."""
     row = {"data": data, "created_at": "2026-01-01T00:00:00.000000Z", "origin": queue, "status": "queued", "description": "x", **fields}
     client.hset(f"rq:job:{attempt}", mapping=row)
@@ -47,11 +53,11 @@ def write_job(client, data, *, attempt=ATTEMPT, queue="resolve", **fields):
     client.rpush(f"rq:queue:{queue}", attempt)
 
 
-def good(attempt=ATTEMPT, name="workers.jobs.resolve"):
+def good(attempt: str = ATTEMPT, name: str = "workers.jobs.resolve") -> Any:
     return json.dumps([name, None, [attempt], {}]).encode()
 
 
-def test_the_one_allowed_shape_is_read_plain_and_compressed():
+def test_the_one_allowed_shape_is_read_plain_and_compressed() -> None:
     assert check_data(good(), KNOWN) == ("workers.jobs.resolve", ATTEMPT)
     assert check_data(zlib.compress(good()), KNOWN) == ("workers.jobs.resolve", ATTEMPT)
 
@@ -77,33 +83,42 @@ def test_the_one_allowed_shape_is_read_plain_and_compressed():
         b"",
     ],
 )
-def test_every_other_shape_is_refused(data):
+def test_every_other_shape_is_refused(data: bytes) -> None:
     with pytest.raises((ValueError, ProblemError)):
         check_data(data, KNOWN)
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_make_the_check_fail_otherwise(data):
+def test_no_bytes_make_the_check_fail_otherwise(data: bytes) -> None:
     with pytest.raises((ValueError, ProblemError)):
         check_data(data, KNOWN)
 
 
-def test_fields_beside_the_data_are_dropped_unread(client):
+def test_fields_beside_the_data_are_dropped_unread(client: Redis) -> None:
     CheckedJob.functions = KNOWN
     callbacks = {f"{kind}_callback_name": "os.abort" for kind in ("success", "failure", "stopped")}
-    write_job(client, good(), **callbacks, timeout="1", webhooks='[{"url": "http://127.0.0.1:1/"}]', result=pickle.dumps(1), dependency_ids='["x"]', retries_left="9")
+    write_job(
+        client,
+        good(),
+        **callbacks,
+        timeout="1",
+        webhooks='[{"url": "http://127.0.0.1:1/"}]',
+        result=pickle.dumps(1),
+        dependency_ids='["x"]',
+        retries_left="9",
+    )
     job = CheckedJob.fetch(ATTEMPT, connection=client)
     assert (job.success_callback, job.failure_callback, job.stopped_callback) == (None, None, None)
     assert (job.timeout, job.result_ttl, job.retries_left, job.webhooks, job._dependency_ids) == (CheckedJob.seconds, 0, None, [], [])
 
 
 @pytest.mark.parametrize("attempt", ["x", "at-" + "A" * 20, "at-" + "a" * 21, "../x", ""])
-def test_an_id_that_is_no_attempt_does_not_exist(client, attempt):
+def test_an_id_that_is_no_attempt_does_not_exist(client: Redis, attempt: str) -> None:
     with pytest.raises(NoSuchJobError):
         CheckedJob.fetch(attempt, connection=client)
 
 
-def attacks(marker):
+def attacks(marker: Path) -> Any:
     command = f"touch {marker}"
     return {
         "os.system": json.dumps(["os.system", None, [command], {}]).encode(),
@@ -115,10 +130,10 @@ def attacks(marker):
 
 
 class _Reduce:
-    def __init__(self, command):
+    def __init__(self, command: str) -> None:
         self.command = command
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         import os
 
         return os.system, (self.command,)
@@ -135,7 +150,7 @@ Worker(["resolve"], connection=connection, serializer=sys.argv[2]).work(burst=Tr
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "serializer"), [("os.system", "json"), ("compressed", "json"), ("reduce", "pickle")])
-def test_a_stock_worker_runs_what_is_written_into_redis(client, redis, tmp_path, name, serializer):
+def test_a_stock_worker_runs_what_is_written_into_redis(client: Redis, redis: RealRedis, tmp_path: Path, name: str, serializer: str) -> None:
     """The attack works without the allow-list: that is what the next test is about."""
     marker = tmp_path / "marker"
     write_job(client, attacks(marker)[name])
@@ -144,7 +159,7 @@ def test_a_stock_worker_runs_what_is_written_into_redis(client, redis, tmp_path,
 
 
 @pytest.mark.slow
-def test_our_worker_runs_none_of_it_and_goes_on(client, redis, sim, api, tmp_path):
+def test_our_worker_runs_none_of_it_and_goes_on(client: Redis, redis: RealRedis, sim: SimIndex, api: SimWorkerApi, tmp_path: Path) -> None:
     home = make_home(tmp_path / "home")
     marker = tmp_path / "marker"
     for number, data in enumerate(attacks(marker).values()):
@@ -163,19 +178,19 @@ def test_our_worker_runs_none_of_it_and_goes_on(client, redis, sim, api, tmp_pat
     assert (home / "resolve.log").read_text().count("refused a job") == 7
 
 
-def worker(redis, home, sim, api, **settings):
+def worker(redis: RealRedis, home: Path, sim: SimIndex, api: SimWorkerApi, **settings: Any) -> Any:
     port = api.url.rpartition(":")[2]
     return running_worker(
         "resolve", home, run_dir=str(redis.socket.parent), worker_port=port, index_pypi_url=sim.url, fetch_allow=",".join(sim.allow), **settings
     )
 
 
-def ring(client, attempt=ATTEMPT):
+def ring(client: Redis, attempt: str = ATTEMPT) -> Any:
     return Queue("resolve", connection=client, serializer=JSONSerializer).enqueue("workers.jobs.resolve", attempt, job_id=attempt, unique=True)
 
 
 @pytest.mark.slow
-def test_a_bell_that_rings_twice_claims_once(client, redis, sim, api, tmp_path):
+def test_a_bell_that_rings_twice_claims_once(client: Redis, redis: RealRedis, sim: SimIndex, api: SimWorkerApi, tmp_path: Path) -> None:
     ring(client)
     with worker(redis, make_home(tmp_path / "home"), sim, api):
         until(lambda: api.ended)
@@ -186,7 +201,7 @@ def test_a_bell_that_rings_twice_claims_once(client, redis, sim, api, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_idle_worker_ends_at_once_on_sigterm(client, redis, sim, api, tmp_path):
+def test_an_idle_worker_ends_at_once_on_sigterm(client: Redis, redis: RealRedis, sim: SimIndex, api: SimWorkerApi, tmp_path: Path) -> None:
     home = make_home(tmp_path / "home")
     with worker(redis, home, sim, api) as process:
         until(lambda: client.keys("rq:worker:*"), what="registration")
@@ -197,7 +212,7 @@ def test_an_idle_worker_ends_at_once_on_sigterm(client, redis, sim, api, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_busy_worker_gives_its_attempt_back_on_sigterm(client, redis, sim, api, tmp_path):
+def test_a_busy_worker_gives_its_attempt_back_on_sigterm(client: Redis, redis: RealRedis, sim: SimIndex, api: SimWorkerApi, tmp_path: Path) -> None:
     from tests.sim.index import Fault
 
     sim.fail("/simple/", Fault.STATUS, 503)
@@ -206,13 +221,15 @@ def test_a_busy_worker_gives_its_attempt_back_on_sigterm(client, redis, sim, api
         until(lambda: "/simple/demo/" in sim.asked, what="the attempt's work")
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
-    (what, body), = api.ended
+    ((what, body),) = api.ended
     assert what == "release"
     assert body["retry"] is True
 
 
 @pytest.mark.slow
-def test_a_worker_that_hangs_is_ended_within_ten_seconds_of_sigterm(client, redis, sim, api, tmp_path):
+def test_a_worker_that_hangs_is_ended_within_ten_seconds_of_sigterm(
+    client: Redis, redis: RealRedis, sim: SimIndex, api: SimWorkerApi, tmp_path: Path
+) -> None:
     from tests.sim.index import Fault
 
     sim.fail("/simple/", Fault.SLOW, 60)
@@ -225,7 +242,7 @@ def test_a_worker_that_hangs_is_ended_within_ten_seconds_of_sigterm(client, redi
 
 
 @pytest.mark.slow
-def test_redis_may_be_down_at_the_start_and_go_away_later(sim, api, tmp_path):
+def test_redis_may_be_down_at_the_start_and_go_away_later(sim: SimIndex, api: SimWorkerApi, tmp_path: Path) -> None:
     (tmp_path / "r").mkdir()
     from tests.workers.processes import RealRedis
 
@@ -255,22 +272,30 @@ def test_redis_may_be_down_at_the_start_and_go_away_later(sim, api, tmp_path):
         (lambda home: (home / "config.toml").write_text('index_pypi_url = "http://index.example/simple/"'), "not listed in fetch_allow"),
         (lambda home: (home / "config.toml").write_text(""), "index_pypi_url is not set"),
         (lambda home: (home / "config.toml").write_text('fetch_allow = ["nonsense"]\nindex_pypi_url = "http://x.example/"'), "fetch_allow"),
-        (lambda home: (home / "config.toml").write_text('deployment = "split"\nindex_pypi_url = "https://x.example/simple/"') and (home / "secrets/attester.key").write_text("x"), "deployment is split"),
+        (
+            lambda home: (
+                (home / "config.toml").write_text('deployment = "split"\nindex_pypi_url = "https://x.example/simple/"')
+                and (home / "secrets/attester.key").write_text("x")
+            ),
+            "deployment is split",
+        ),
         (lambda home: (home / "config.toml").write_text("surprise = 1"), "unknown setting"),
     ],
 )
-def test_a_configuration_that_voids_a_guarantee_is_refused_with_one_line(tmp_path, break_it, says):
+def test_a_configuration_that_voids_a_guarantee_is_refused_with_one_line(tmp_path: Path, break_it: Any, says: str) -> None:
     home = make_home(tmp_path / "home")
     (home / "config.toml").write_text('index_pypi_url = "https://index.example/simple/"')
     break_it(home)
     environment = {"REPROVE_HOME": str(home), "PYTHONPATH": str(REPOSITORY), "PATH": "/usr/bin:/bin"}
-    found = subprocess.run([sys.executable, "-m", "workers.main", "resolve"], env=environment, capture_output=True, text=True, timeout=30, check=False)
+    found = subprocess.run(
+        [sys.executable, "-m", "workers.main", "resolve"], env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
     assert found.returncode == 2
     assert says in found.stderr
     assert found.stderr.count("\n") == 1
 
 
-def test_a_job_of_rq_itself_is_one_that_we_accept(client):
+def test_a_job_of_rq_itself_is_one_that_we_accept(client: Redis) -> None:
     """What the scheduler enqueues is what the worker reads: no drift between the two."""
     CheckedJob.functions = KNOWN
     ring(client)

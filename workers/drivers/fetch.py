@@ -7,6 +7,8 @@ package's code runs here; the closed list of inputs is the proxy's record, not t
 them, that are the original byte for byte.
 """
 
+from __future__ import annotations
+
 import hashlib
 import http.client
 import io
@@ -18,6 +20,7 @@ import sys
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 from forward import Forwarder
 
@@ -29,11 +32,11 @@ DEPTH = 2
 MAX_MEMBER = 256 * 1024 * 1024
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
     """Run the tool once."""
     inner = Path(argv[1] if len(argv) > 1 else "/in")
     outer = Path(argv[2] if len(argv) > 2 else "/out")
-    work = Path(argv[3] if len(argv) > 3 else "/tmp")
+    work = Path(argv[3] if len(argv) > 3 else "/tmp")  # noqa: S108  # a tmpfs of this container alone
     request = json.loads((inner / "request.json").read_text(encoding="utf-8"))
     forwarder = Forwarder(os.environ.get("REPROVE_SESSION_SOCKET", SOCKET))
     try:
@@ -46,7 +49,7 @@ def main(argv):
     return 0
 
 
-def resolve(request, port, work):
+def resolve(request: dict[str, Any], port: int, work: Path) -> dict[str, Any]:
     """Ask the tool for one version of everything that is needed."""
     wanted, overrides = work / "wanted.in", work / "overrides.in"
     wanted.write_text("".join(line + "\n" for line in request["requirements"]), encoding="utf-8")
@@ -81,8 +84,8 @@ def resolve(request, port, work):
         message = done.stderr.decode("utf-8", "replace").strip()
         return {"failed": message[-4000:] or "exit code %d" % done.returncode}
     locked = []
-    for line in text.splitlines():
-        line = line.strip()
+    for row in text.splitlines():
+        line = row.strip()
         if not line or line.startswith("#"):
             continue
         match = PIN.match(line)
@@ -92,7 +95,7 @@ def resolve(request, port, work):
     return {"locked": locked}
 
 
-def copies(locked, request, port):
+def copies(locked: list[list[str]], request: dict[str, Any], port: int) -> list[str]:
     """Look for the original inside the locked wheels: a build that has it need not build it."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     wanted = {(canonical(name), version) for name, version in locked}
@@ -104,7 +107,7 @@ def copies(locked, request, port):
     return sorted(found)[:20]
 
 
-def ask(connection, path):
+def ask(connection: http.client.HTTPConnection, path: str) -> bytes:
     """Read one answer of the session."""
     connection.request("GET", path)
     response = connection.getresponse()
@@ -114,7 +117,7 @@ def ask(connection, path):
     return body
 
 
-def members(data, name, digest, size, depth):
+def members(data: bytes, name: str, digest: str, size: int | None, depth: int) -> list[str]:
     """Name the members of a zip, and of zips in it, that have this digest."""
     found = []
     try:
@@ -135,7 +138,7 @@ def members(data, name, digest, size, depth):
     return found
 
 
-def canonical(name):
+def canonical(name: str) -> str:
     """Write a project's name as the index does (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 

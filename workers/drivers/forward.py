@@ -1,5 +1,8 @@
 """Carry bytes between a loopback port and the session's socket, inside the fetch container. Standard library only, Python 3.9 to 3.13."""
 
+from __future__ import annotations
+
+import contextlib
 import socket
 import threading
 
@@ -7,13 +10,13 @@ import threading
 class Forwarder:
     """Listens on a free port of 127.0.0.1 and connects each client to the Unix socket at ``path``."""
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self._path = path
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def _accept(self):
+    def _accept(self) -> None:
         while True:
             try:
                 client, _ = self._listener.accept()
@@ -21,7 +24,7 @@ class Forwarder:
                 return
             threading.Thread(target=self._connect, args=(client,), daemon=True).start()
 
-    def _connect(self, client):
+    def _connect(self, client: socket.socket) -> None:
         upstream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             upstream.connect(self._path)
@@ -35,12 +38,12 @@ class Forwarder:
         client.close()
         upstream.close()
 
-    def close(self):
+    def close(self) -> None:
         """Stop accepting."""
         self._listener.close()
 
 
-def _copy(source, target):
+def _copy(source: socket.socket, target: socket.socket) -> None:
     try:
         while True:
             chunk = source.recv(1 << 18)
@@ -50,7 +53,5 @@ def _copy(source, target):
         target.shutdown(socket.SHUT_WR)
     except OSError:
         for side in (source, target):
-            try:
+            with contextlib.suppress(OSError):
                 side.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -126,7 +126,9 @@ def fetch(
     if step.limit is not None:
         return FetchResult(outcome=Outcome.LIMIT_EXCEEDED, cause=Cause(step.limit, f"the fetch step met its {step.limit} limit"), cut=cut)
     if "locked" not in result:
-        return FetchResult(outcome=Outcome.INPUT_UNAVAILABLE, cause=_cause(result, record, wanted, cut), pages=record.pages, refused=record.refused, cut=cut)
+        return FetchResult(
+            outcome=Outcome.INPUT_UNAVAILABLE, cause=_cause(result, record, wanted, cut), pages=record.pages, refused=record.refused, cut=cut
+        )
     return _accept(result, record, store, cut=cut, subject=subject, original=original)
 
 
@@ -141,7 +143,7 @@ class Session:
         self._name = ""
         self.socket = Path()
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         try:
             self._control.connect(str(self._path))
             answer = self._ask(self._request)

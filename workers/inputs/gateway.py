@@ -108,14 +108,14 @@ class _Handler(BaseHTTPRequestHandler):
         except RefusedError as error:
             self._answer(error.status, error.reason.encode(), "text/plain")
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815  # http.server's name
 
     def _refused_method(self) -> None:
         self.close_connection = True
         error = self.server.session.refuse(405, f"a method other than GET: {self.command} {self.path[:200]}")
         self._answer(error.status, error.reason.encode(), "text/plain")
 
-    do_POST = do_PUT = do_CONNECT = do_DELETE = do_OPTIONS = do_PATCH = do_TRACE = _refused_method
+    do_POST = do_PUT = do_CONNECT = do_DELETE = do_OPTIONS = do_PATCH = do_TRACE = _refused_method  # noqa: N815  # http.server's names
 
     def _answer(self, status: int, body: bytes, kind: str) -> None:
         self.send_response(status)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,16 +22,16 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 URL = "https://index.example/simple/demo/"
 
 
-def row(name="demo-1.0-py3-none-any.whl", **changed):
+def row(name: str = "demo-1.0-py3-none-any.whl", **changed: Any) -> Any:
     return {"filename": name, "url": f"../../f/{name}", "hashes": {"sha256": "a" * 64}, "size": 5, "upload-time": "2024-01-01T00:00:00Z", **changed}
 
 
-def page(*rows, **changed):
+def page(*rows: str, **changed: Any) -> Any:
     document = {"meta": {"api-version": "1.1"}, "name": "demo", "files": list(rows), **changed}
     return read_page("demo", json.dumps(document).encode(), url=URL, fetched=NOW)
 
 
-def test_a_row_is_read_with_its_address_made_whole():
+def test_a_row_is_read_with_its_address_made_whole() -> None:
     (file,) = page(row(url="../../f/x.whl#sha256=00")).files
     assert file.url == "https://index.example/f/x.whl"
     assert (file.size, file.uploaded_text, file.yanked, str(file.version)) == (5, "2024-01-01T00:00:00Z", False, "1.0")
@@ -55,17 +56,20 @@ def test_a_row_is_read_with_its_address_made_whole():
         {"hashes": None},
     ],
 )
-def test_rows_that_cannot_be_believed_are_left_out(changed):
+def test_rows_that_cannot_be_believed_are_left_out(changed: Any) -> None:
     assert page(row(**changed)).files == ()
 
 
-@pytest.mark.parametrize("value", [None, 5, "", "yesterday", "2024-13-01T00:00:00Z", "2024-01-01", "2024-01-01T00:00:00", "2024-01-01T00:00:00Z\n", "9999-12-31T23:59:59-23:59"])
-def test_a_time_that_is_none_is_unknown(value):
+@pytest.mark.parametrize(
+    "value",
+    [None, 5, "", "yesterday", "2024-13-01T00:00:00Z", "2024-01-01", "2024-01-01T00:00:00", "2024-01-01T00:00:00Z\n", "9999-12-31T23:59:59-23:59"],
+)
+def test_a_time_that_is_none_is_unknown(value: Any) -> None:
     assert parse_time(value) is None
 
 
 @pytest.mark.parametrize("value", ["2024-01-01T00:00:00Z", "2024-01-01T00:00:00.123456Z"])
-def test_a_time_is_written_as_it_was_read(value):
+def test_a_time_is_written_as_it_was_read(value: Any) -> None:
     assert rfc3339(parse_time(value)) == value
 
 
@@ -88,23 +92,32 @@ def test_a_time_is_written_as_it_was_read(value):
         b"[" * 100_000,
     ],
 )
-def test_what_is_no_page_of_the_project_is_a_fault_of_the_index(body):
+def test_what_is_no_page_of_the_project_is_a_fault_of_the_index(body: bytes) -> None:
     with pytest.raises(IndexFaultError):
         read_page("demo", body, url=URL, fetched=NOW)
 
 
-def test_a_file_named_twice_is_a_fault_even_with_one_digest():
+def test_a_file_named_twice_is_a_fault_even_with_one_digest() -> None:
     with pytest.raises(IndexFaultError, match="twice"):
         page(row(), row())
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=8), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["filename", "url", "hashes", "sha256", "size", "upload-time", "yanked", "x"]), inner, max_size=5), max_leaves=12))
-def test_no_row_makes_the_reader_fail(value):
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=8),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["filename", "url", "hashes", "sha256", "size", "upload-time", "yanked", "x"]), inner, max_size=5)
+        ),
+        max_leaves=12,
+    )
+)
+def test_no_row_makes_the_reader_fail(value: Any) -> None:
     assert len(page(value, row()).files) in (1, 2)
 
 
 @given(st.text(max_size=60))
-def test_no_file_name_makes_the_reader_fail(text):
+def test_no_file_name_makes_the_reader_fail(text: str) -> None:
     for name in (text, f"demo-{text}.tar.gz", f"demo-1-{text}-none-any.whl"):
         found = parse_file_name(name, "demo")
         assert found is None or str(found[0])
@@ -122,33 +135,33 @@ def test_no_file_name_makes_the_reader_fail(text):
         ("demo-1.0-cp311-cp311-manylinux_2_17_x86_64.whl", False),
     ],
 )
-def test_only_none_any_is_pure(name, pure):
+def test_only_none_any_is_pure(name: str, pure: bool) -> None:
     found = parse_file_name(name, "demo")
     assert found is not None
     assert found[1].pure is pure
 
 
-def test_versions_are_compared_as_versions():
+def test_versions_are_compared_as_versions() -> None:
     found = page(row("demo-1.0.0-py3-none-any.whl"), row("demo-1.0.tar.gz"))
     assert [file.name for file in found.of_version("1")] == ["demo-1.0.0-py3-none-any.whl", "demo-1.0.tar.gz"]
     assert found.of_version("not a version") == ()
 
 
-def choose(*rows, purl="pkg:pypi/demo@1.0"):
+def choose(*rows: str, purl: str = "pkg:pypi/demo@1.0") -> Any:
     return select(page(*rows), parse_purl(purl), index="pypi")
 
 
-def test_of_two_sdists_the_tar_is_the_source():
+def test_of_two_sdists_the_tar_is_the_source() -> None:
     assert choose(row(), row("demo-1.0.zip"), row("demo-1.0.tar.gz")).source.name == "demo-1.0.tar.gz"
     assert choose(row(), row("demo-1.0.zip")).source.name == "demo-1.0.zip"
 
 
-def test_a_yanked_reason_may_be_empty_and_is_a_yank_all_the_same():
+def test_a_yanked_reason_may_be_empty_and_is_a_yank_all_the_same() -> None:
     found = choose(row(yanked=""), row("demo-1.0.tar.gz", yanked=False))
     assert [code for code, _, _ in found.findings] == [Finding.YANKED]
 
 
-def test_many_files_are_listed_up_to_a_bound():
+def test_many_files_are_listed_up_to_a_bound() -> None:
     rows = [row(f"demo-1.0-cp3{number}-cp3{number}-win_amd64.whl") for number in range(50)]
     with pytest.raises(ProblemError) as caught:
         choose(*rows)
@@ -156,20 +169,20 @@ def test_many_files_are_listed_up_to_a_bound():
     assert caught.value.problem.detail.endswith("and 10 more")
 
 
-def test_a_native_wheel_named_by_file_is_not_attemptable_even_with_a_sdist():
+def test_a_native_wheel_named_by_file_is_not_attemptable_even_with_a_sdist() -> None:
     name = "demo-1.0-cp311-cp311-win_amd64.whl"
     found = choose(row(name), row("demo-1.0.tar.gz"), purl=f"pkg:pypi/demo@1.0?file_name={name}")
     assert (found.verdict.outcome, found.verdict.cause) == (Outcome.NOT_ATTEMPTABLE, "native-tag")
 
 
-def test_pins_become_overrides_with_every_extra_that_anybody_asked_for():
+def test_pins_become_overrides_with_every_extra_that_anybody_asked_for() -> None:
     wanted = read_requirements(["setuptools_scm[toml]>=3.4", "setuptools-scm==6.0", "wheel", "attrs==1.*", 'tomli==2; python_version<"3.11"'])
     assert wanted.overrides == ("setuptools-scm[toml]==6.0",)
     assert "wheel" in wanted.lines
 
 
 @given(st.text(max_size=80))
-def test_a_requirement_is_one_clean_line_or_refused(text):
+def test_a_requirement_is_one_clean_line_or_refused(text: str) -> None:
     try:
         wanted = read_requirements([text])
     except RequirementRefusedError:
@@ -181,6 +194,6 @@ def test_a_requirement_is_one_clean_line_or_refused(text):
     assert "://" not in line.partition(";")[0]
 
 
-def test_too_many_requirements_are_refused():
+def test_too_many_requirements_are_refused() -> None:
     with pytest.raises(RequirementRefusedError):
         read_requirements([f"p{number}" for number in range(201)])

@@ -12,15 +12,19 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from reprove.core.errors import OwnError
-from tests.sim.index import Fault, make_wheel
+from reprove.settings import Settings
+from tests.sim.index import Fault, SimIndex, make_wheel
 from tests.workers.processes import REPOSITORY, until
 from workers.inputs import frames
 from workers.inputs import proxy as proxies
 from workers.inputs.fetch import ProxyUnavailableError, Session
+from workers.inputs.proxy import Proxy
 
 CUT = "2024-06-01T00:00:00Z"
 WHEEL = "demo-1.0-py3-none-any.whl"
@@ -29,7 +33,7 @@ WHEEL = "demo-1.0-py3-none-any.whl"
 class Client:
     """Speaks HTTP over a session's socket, as the forwarder in the container does."""
 
-    def __init__(self, path):
+    def __init__(self, path: Any) -> None:
         self.path = path
         self.connection = http.client.HTTPConnection("127.0.0.1")
         self.connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -40,20 +44,20 @@ class Client:
             self.connection.sock.close()
             raise
 
-    def ask(self, path, method="GET", **headers):
+    def ask(self, path: Any, method: str = "GET", **headers: Any) -> Any:
         self.connection.request(method, path, headers=headers)
         answer = self.connection.getresponse()
         return answer.status, answer.read(), answer.headers
 
-    def get(self, path, **headers):
+    def get(self, path: Any, **headers: Any) -> Any:
         return self.ask(path, **headers)[:2]
 
-    def close(self):
+    def close(self) -> None:
         self.connection.close()
 
 
 @pytest.fixture
-def opened(settings, proxy):
+def opened(settings: Settings, proxy: Proxy) -> Iterator[Any]:
     with Session(settings, CUT) as session:
         client = Client(session.socket)
         yield session, client
@@ -61,16 +65,16 @@ def opened(settings, proxy):
 
 
 @pytest.fixture
-def client(opened):
+def client(opened: tuple[Session, Client]) -> Any:
     return opened[1]
 
 
-def page(client, project="demo"):
+def page(client: Client, project: str = "demo") -> Any:
     status, body = client.get(f"/simple/{project}/")
     return json.loads(body)["files"] if status == 200 else status
 
 
-def test_a_page_lists_wheels_up_to_the_cut_and_only_those_files_can_be_had(opened, sim):
+def test_a_page_lists_wheels_up_to_the_cut_and_only_those_files_can_be_had(opened: tuple[Session, Client], sim: SimIndex) -> None:
     session, client = opened
     sim.add("demo", "demo-2.0-py3-none-any.whl", make_wheel("demo", "2.0"), uploaded="2024-06-01T00:00:01Z")
     sim.add("demo", "demo-3.0-py3-none-any.whl", make_wheel("demo", "3.0"), uploaded=None)
@@ -85,12 +89,17 @@ def test_a_page_lists_wheels_up_to_the_cut_and_only_those_files_can_be_had(opene
     assert record.refused == ()
 
 
-def test_another_files_digest_cannot_be_guessed_before_or_beside_its_page(opened, sim):
+def test_another_files_digest_cannot_be_guessed_before_or_beside_its_page(opened: tuple[Session, Client], sim: SimIndex) -> None:
     session, client = opened
     late = sim.add("demo", "demo-2.0-py3-none-any.whl", make_wheel("demo", "2.0"), uploaded="2024-06-02T00:00:00Z")
     other = sim.add("other", "other-1-py3-none-any.whl", make_wheel("other", "1"))
     sdist = sim.projects["demo"]["demo-1.0.tar.gz"]
-    guesses = [(other.digest, "other-1-py3-none-any.whl"), (late.digest, "demo-2.0-py3-none-any.whl"), (sdist.digest, "demo-1.0.tar.gz"), (other.digest, WHEEL)]
+    guesses = [
+        (other.digest, "other-1-py3-none-any.whl"),
+        (late.digest, "demo-2.0-py3-none-any.whl"),
+        (sdist.digest, "demo-1.0.tar.gz"),
+        (other.digest, WHEEL),
+    ]
     for _ in range(2):
         for digest, name in guesses:
             assert client.get(f"/files/{digest}/{name}")[0] == 404
@@ -101,7 +110,7 @@ def test_another_files_digest_cannot_be_guessed_before_or_beside_its_page(opened
     assert not [path for path in sim.asked if path.startswith("/files/")]
 
 
-def test_a_file_in_the_store_from_another_session_is_not_given_out_either(opened, settings, sim):
+def test_a_file_in_the_store_from_another_session_is_not_given_out_either(opened: tuple[Session, Client], settings: Settings, sim: SimIndex) -> None:
     _, client = opened
     (row,) = page(client)
     assert client.get(row["url"])[0] == 200
@@ -128,14 +137,14 @@ def test_a_file_in_the_store_from_another_session_is_not_given_out_either(opened
         ("OPTIONS", "*"),
     ],
 )
-def test_nothing_but_pages_and_files_is_answered(opened, method, path, sim):
+def test_nothing_but_pages_and_files_is_answered(opened: tuple[Session, Client], method: str, path: Any, sim: SimIndex) -> None:
     session, client = opened
     assert client.ask(path, method)[0] in (403, 405)
     assert len(session.close().refused) == 1
     assert sim.asked == []
 
 
-def test_parts_of_a_file_are_the_files_bytes_and_count_as_the_whole_file(opened, sim):
+def test_parts_of_a_file_are_the_files_bytes_and_count_as_the_whole_file(opened: tuple[Session, Client], sim: SimIndex) -> None:
     session, client = opened
     data = sim.projects["demo"][WHEEL].data
     (row,) = page(client)
@@ -148,7 +157,7 @@ def test_parts_of_a_file_are_the_files_bytes_and_count_as_the_whole_file(opened,
     assert [one["size"] for one in session.close().files] == [len(data)]
 
 
-def test_a_closed_session_gives_nothing_out_on_old_or_new_connections(opened):
+def test_a_closed_session_gives_nothing_out_on_old_or_new_connections(opened: tuple[Session, Client]) -> None:
     session, client = opened
     (row,) = page(client)
     record = session.close()
@@ -161,7 +170,7 @@ def test_a_closed_session_gives_nothing_out_on_old_or_new_connections(opened):
         session.close()
 
 
-def test_a_worker_that_goes_away_takes_its_session_with_it(settings, proxy):
+def test_a_worker_that_goes_away_takes_its_session_with_it(settings: Settings, proxy: Proxy) -> None:
     session = Session(settings, CUT)
     session.__enter__()
     path = session.socket
@@ -170,8 +179,8 @@ def test_a_worker_that_goes_away_takes_its_session_with_it(settings, proxy):
     until(lambda: not path.exists(), what="the end of the session")
 
 
-def test_old_questions_are_answered_from_a_kept_page_and_new_ones_are_not(settings, proxy, sim):
-    def look(cut):
+def test_old_questions_are_answered_from_a_kept_page_and_new_ones_are_not(settings: Settings, proxy: Proxy, sim: SimIndex) -> Any:
+    def look(cut: Any) -> Any:
         with Session(settings, cut) as session:
             client = Client(session.socket)
             found = [row["filename"] for row in page(client)]
@@ -187,7 +196,7 @@ def test_old_questions_are_answered_from_a_kept_page_and_new_ones_are_not(settin
     assert sim.asked.count("/simple/demo/") == 3
 
 
-def test_bytes_and_files_are_capped(settings, proxy, sim):
+def test_bytes_and_files_are_capped(settings: Settings, proxy: Proxy, sim: SimIndex) -> None:
     sim.add("big", "big-1-py3-none-any.whl", make_wheel("big", "1", members={"big/x": os.urandom(5000)}))
     sim.add("lying", "lying-1-py3-none-any.whl", make_wheel("lying", "1", members={"lying/x": os.urandom(5000)}), size=10)
     for limits, expected in (({"bytes": 4000}, 403), ({"files": 0}, 403), ({"bytes": 40_000}, 200)):
@@ -217,7 +226,7 @@ def test_bytes_and_files_are_capped(settings, proxy, sim):
         "x",
     ],
 )
-def test_the_control_socket_refuses_what_is_not_its_protocol(settings, proxy, request_):
+def test_the_control_socket_refuses_what_is_not_its_protocol(settings: Settings, proxy: Proxy, request_: Any) -> None:
     control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     control.connect(str(settings.sockets / "proxy.sock"))
     with control:
@@ -228,7 +237,7 @@ def test_the_control_socket_refuses_what_is_not_its_protocol(settings, proxy, re
 
 
 @pytest.mark.parametrize("raw", [b"\xff\xff\xff\xff", b"\0\0\0\2{]", b"\0\0\0\x10short", b"x"])
-def test_bytes_that_are_no_frames_end_only_their_connection(settings, proxy, raw):
+def test_bytes_that_are_no_frames_end_only_their_connection(settings: Settings, proxy: Proxy, raw: bytes) -> None:
     control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     control.connect(str(settings.sockets / "proxy.sock"))
     with control:
@@ -239,18 +248,18 @@ def test_bytes_that_are_no_frames_end_only_their_connection(settings, proxy, raw
         assert session.socket.exists()
 
 
-def test_only_the_proxys_user_may_enter_where_sockets_are(settings, proxy):
+def test_only_the_proxys_user_may_enter_where_sockets_are(settings: Settings, proxy: Proxy) -> None:
     with Session(settings, CUT) as session:
         assert session.socket.parent.stat().st_mode & 0o077 == 0
         assert (settings.sockets / "proxy.sock").stat().st_mode & 0o077 == 0
 
 
-def test_many_clients_that_say_nothing_do_not_keep_others_out(opened, settings):
+def test_many_clients_that_say_nothing_do_not_keep_others_out(opened: tuple[Session, Client], settings: Settings) -> None:
     session, _ = opened
     idle = []
     with contextlib.suppress(OSError):
         for _ in range(200):
-            idle.append(Client(session.socket))  # noqa: PERF401
+            idle.append(Client(session.socket))
     with Session(settings, CUT) as second:
         other = Client(second.socket)
         assert page(other)
@@ -259,13 +268,13 @@ def test_many_clients_that_say_nothing_do_not_keep_others_out(opened, settings):
         one.close()
 
 
-def test_a_file_asked_for_by_ten_at_once_is_fetched_once(opened, sim):
+def test_a_file_asked_for_by_ten_at_once_is_fetched_once(opened: tuple[Session, Client], sim: SimIndex) -> None:
     session, client = opened
     (row,) = page(client)
     sim.fail("/files/", Fault.SLOW, 0.2, times=1)
     found = []
 
-    def ask():
+    def ask() -> None:
         own = Client(session.socket)
         found.append(own.get(row["url"])[1])
         own.close()
@@ -279,7 +288,7 @@ def test_a_file_asked_for_by_ten_at_once_is_fetched_once(opened, sim):
     assert sim.asked.count(f"/files/demo/{WHEEL}") == 1
 
 
-def test_a_second_proxy_on_the_same_sockets_refuses(settings, proxy):
+def test_a_second_proxy_on_the_same_sockets_refuses(settings: Settings, proxy: Proxy) -> None:
     second = proxies.make(settings)
     with pytest.raises(OwnError, match="another proxy"):
         second.listen()
@@ -289,7 +298,7 @@ def test_a_second_proxy_on_the_same_sockets_refuses(settings, proxy):
 
 
 @pytest.mark.slow
-def test_the_process_starts_serves_and_ends_on_sigterm(settings, sim):
+def test_the_process_starts_serves_and_ends_on_sigterm(settings: Settings, sim: SimIndex) -> None:
     settings.sockets.mkdir()
     environment = {
         "PATH": "/usr/bin:/bin",
@@ -315,7 +324,7 @@ def test_the_process_starts_serves_and_ends_on_sigterm(settings, sim):
         process.wait()
 
 
-def _opens(settings):
+def _opens(settings: Settings) -> Any:
     try:
         with Session(settings, CUT) as session:
             client = Client(session.socket)
@@ -327,7 +336,7 @@ def _opens(settings):
 
 
 @pytest.mark.parametrize("missing", ["instance", "index"])
-def test_a_proxy_without_its_state_refuses_to_start_with_one_line(settings, missing):
+def test_a_proxy_without_its_state_refuses_to_start_with_one_line(settings: Settings, missing: str) -> None:
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(REPOSITORY), "REPROVE_HOME": str(settings.home)}
     if missing == "instance":
         (settings.home / "instance").unlink()
