@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,6 +56,9 @@ def make_command(names: tuple[str, ...], *, everything: bool, as_json: bool) -> 
     """Make environments: lock where there is no lock yet, layer, load archive. One that is made already takes no time."""
     if everything == bool(names):
         raise click.UsageError("name the environments to make, or --all")
+    # a polite end: the tools below are ended with us and tidy up after themselves
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     store = _store()
     failed = 0
     for name in names or [path.stem for path in sorted(_specs_folder().glob("*.yaml"))]:
@@ -88,7 +93,7 @@ def list_command(*, unused: bool, as_json: bool) -> None:
     rows = [_row(store, name) for name in sorted(specs | set(store.names()))]
     if unused:
         old = time.time() - UNUSED_DAYS * 86400
-        rows = [row for row in rows if row["state"] == "made" and _used(store, str(row["lock"])) < old]
+        rows = [row for row in rows if (found := store.find(str(row["name"]))) is not None and store.used(found) < old]
     if as_json:
         print_json({"kind": "environments", "items": rows})
         return
@@ -140,18 +145,11 @@ def _row(store: EnvironmentStore, name: str) -> dict[str, object]:
     row |= {"state": "locked", "lock": lock}
     made = store.find(name)
     if made is not None:
-        used = datetime.fromtimestamp(_used(store, made.lock_sha256), UTC).strftime("%Y-%m-%d")
+        used = datetime.fromtimestamp(store.used(made), UTC).strftime("%Y-%m-%d")
         # locked anew and not made yet: builds still use what was made before
         row |= {"state": "made" if made.lock_sha256 == lock else "older", "lock": made.lock_sha256}
         row |= {"image": made.image_config_digest, "python": made.python, "bytes": made.archive.stat().st_size, "used": used}
     return row
-
-
-def _used(store: EnvironmentStore, lock: str) -> float:
-    try:
-        return (store.root / "images" / f"{lock}.json").stat().st_mtime
-    except OSError:
-        return 0
 
 
 @contextmanager

@@ -97,7 +97,8 @@ def run_lines(command: list[str], *, seconds: float, umask: int = 0o022) -> Iter
     last: list[str] = []
     try:
         process = subprocess.Popen(
-            ["timeout", "--kill-after=5", f"{seconds:g}", *command],
+            # in our process group, so that whoever ends us ends the tool as well; mmdebstrap tidies up on SIGTERM
+            ["timeout", "--foreground", "--kill-after=30", f"{seconds:g}", *command],
             env=clean_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -114,7 +115,7 @@ def run_lines(command: list[str], *, seconds: float, umask: int = 0o022) -> Iter
             for line in process.stdout:
                 last = [*last[-4:], line.strip()]
                 yield line
-        except GeneratorExit:
+        except BaseException:
             process.terminate()
             raise
     if process.returncode == 124:

@@ -49,6 +49,9 @@ def make_from_lock(store: EnvironmentStore, lock: Lock, *, progress: Progress = 
     """Make layer and archive of a lock from the kept packages alone; no index, no network."""
     archives = store.root / "archives"
     archives.mkdir(parents=True, exist_ok=True)
+    for left in archives.glob(".making-*"):
+        # of a maker that was killed: whoever is here holds the store's lock, so none is at work
+        shutil.rmtree(left, ignore_errors=True)
     if shutil.disk_usage(archives).free < MIN_FREE:
         raise EnvironmentFaultError(f"less than {MIN_FREE // 1024**3} GiB is free at {archives}: an environment needs that much to be made")
     with tempfile.TemporaryDirectory(prefix=".making-", dir=archives) as folder:

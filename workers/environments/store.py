@@ -97,6 +97,13 @@ class EnvironmentStore:
         except (KeyError, TypeError) as error:
             raise EnvironmentFaultError(f"the record of environment {plain} is damaged; remove it and make it again") from error
 
+    def used(self, environment: Environment) -> float:
+        """When the environment was last used, or made: Unix seconds, 0 where nothing says."""
+        try:
+            return self._image(environment.lock_sha256).stat().st_mtime
+        except OSError:
+            return 0
+
     def touch(self, environment: Environment) -> None:
         """Note that the environment was used now, for ``env list --unused``; a read-only store notes nothing."""
         try:
