@@ -142,7 +142,7 @@ def _print(verified: Verified) -> None:
 
 def _lines(verified: Verified) -> list[tuple[str, str]]:
     claim, checks = verified.claim, verified.checks
-    rows = [("file", claim.value.original.purl), ("who", _who(claim)), ("when", _when(claim.logged, checks.witnesses)), ("what", _what(claim))]
+    rows = [("file", claim.value.original.purl), ("who", _who(claim)), ("when", _when(claim.logged)), ("what", _what(claim))]
     if claim.value.cause is not None:
         rows.append(("cause", f"{claim.value.cause.class_}: {claim.value.cause.detail}"))
     if claim.value.findings:
@@ -153,11 +153,12 @@ def _lines(verified: Verified) -> list[tuple[str, str]]:
     if verified.decision is not None:
         one = verified.decision
         rows.append(("decision", f"{one.verdict} by policy {one.value.policy.name}, {one.operator}, {one.value.now}"))
-    indexes = " and ".join(str(index) for _, index in checks.included)
-    logs = ", ".join(f"log {origin} size {size}" for origin, size in checks.logs)
+    logs = ", ".join(
+        f"{' and '.join(str(index) for name, index in checks.included if name == origin)} in log {origin} size {size}" for origin, size in checks.logs
+    )
     witnesses = f"{len(checks.witnesses)} of {checks.witnesses_known} witness{'es' if checks.witnesses_known != 1 else ''}"
     signatures = f"{checks.signatures} signature{'s' if checks.signatures != 1 else ''}"
-    rows.append(("checked", f"file digest, {signatures}, inclusion of {indexes} in {logs}, checkpoint, {witnesses}"))
+    rows.append(("checked", f"file digest, {signatures}, inclusion of {logs}, checkpoint, {witnesses}"))
     rows.append(("not checked", "; ".join(verified.not_checked)))
     return rows
 
@@ -171,8 +172,8 @@ def _who(claim: Claim) -> str:
     return ", ".join(parts)
 
 
-def _when(logged: Logged, witnesses: tuple[str, ...]) -> str:
-    who = f" by witness {', '.join(witnesses)}" if witnesses else ""
+def _when(logged: Logged) -> str:
+    who = f" by witness {', '.join(logged.witnesses)}" if logged.witnesses else ""
     if logged.not_after is None:
         return "unknown: no witness that you trust cosigned"
     if logged.not_before is None:

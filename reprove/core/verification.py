@@ -23,13 +23,14 @@ from reprove.core.trust import Operator, TrustedKey, TrustFile
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """Where and when an attestation was logged; times are POSIX seconds by trusted witnesses, or None when none says."""
+    """Where and when an attestation was logged; times are POSIX seconds by trusted ``witnesses`` (names), or None when none says."""
 
     id: AttestationId
     origin: str
     index: int
     not_before: int | None
     not_after: int | None
+    witnesses: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class DecisionClaim:
 class Checks:
     """What was checked, for people: counts and names, none of which comes from hints.
 
-    ``logs`` are (origin, size of the largest checkpoint); ``witnesses`` are those of the trust file that cosigned every checkpoint.
+    ``logs`` are (origin, size of the largest checkpoint); ``witnesses`` are those of the trust file that cosigned a checkpoint of an entry.
     """
 
     signatures: int
@@ -106,8 +107,6 @@ def verify_evidence(
     if subject_sha256 is not None and parsed.subject_sha256 != subject_sha256:
         detail = f"the evidence is about {parsed.subject_name} sha256:{parsed.subject_sha256}, the file has sha256:{subject_sha256}"
         raise VerificationError(VerificationReason.SUBJECT, detail)
-    if not parsed.entries:
-        raise VerificationError(VerificationReason.NO_EVIDENCE, "the evidence holds no entry")
     prover = Prover(trust, parsed.hints)
     proved = [prover.prove(entry) for entry in parsed.entries]
     decided = prover.prove(parsed.decision) if parsed.decision else None
@@ -175,7 +174,8 @@ def _logged(one: Proved, trust: TrustFile) -> Logged:
     not_before = earlier[rank] if rank < len(earlier) else None
     if not_before is not None and (not_after is None or not_before > not_after):
         not_before = None  # a witness's clock that ran back bounds nothing
-    return Logged(one.entry.envelope.id, head.origin, one.entry.index, not_before, not_after)
+    names = tuple(vkey.name for vkey in trust.witnesses if vkey.key.spki in one.opened.times)
+    return Logged(one.entry.envelope.id, head.origin, one.entry.index, not_before, not_after, names)
 
 
 def _trusted_times(opened: Opened, trust: TrustFile) -> list[int]:
@@ -217,7 +217,7 @@ def _summary(
     resolvers = {one.key.fingerprint for operator, _ in owners for one in operator.resolvers}
     reports = sum(1 for _, value, _ in contents.reports if value.worker.sha256 in workers)
     resolutions = sum(1 for _, value in contents.resolutions if value.resolver.sha256 in resolvers)
-    cosigners = [vkey.name for vkey in trust.witnesses if all(vkey.key.spki in one.opened.times for one in everything)]
+    cosigners = [vkey.name for vkey in trust.witnesses if any(vkey.key.spki in one.opened.times for one in everything)]
     heads = [(one.opened.checkpoint.origin, one.opened.checkpoint.size) for one in everything]
     logs = {origin: max(size for name, size in heads if name == origin) for origin, _ in heads}
     checks = Checks(
@@ -231,7 +231,8 @@ def _summary(
         resolutions=resolutions,
     )
     operators = len({claim.operator for claim in claims})
-    missing = ["that the source is benign", f"that anybody else agrees ({operators} operator{'s' if operators != 1 else ''})"]
+    others = "that anybody else agrees (1 operator)" if operators == 1 else f"that anybody but these {operators} operators agrees"
+    missing = ["that the source is benign", others]
     if trust.quorum == 0:
         missing.append("that the log shows everybody the same history (no witness is asked for)")
     if not reports:

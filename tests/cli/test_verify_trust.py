@@ -16,7 +16,7 @@ import pytest
 from reprove.cli.main import exit_code_of
 from reprove.core.outcomes import Outcome
 from reprove.core.trust import parse_trust
-from tests.core.verification_cases import CASES
+from tests.core.all_cases import CASES
 from tests.core.world import FILE, NAME, World
 
 

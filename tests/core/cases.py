@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -71,11 +72,13 @@ def flipped(text: str, at: int = 10) -> str:
     return base64.b64encode(raw).decode()
 
 
-def signed_anew(here: World, entry: int, change: Callable[[dict[str, Any]], object]) -> Evidence:
+def signed_anew(here: World, entry: int, change: Callable[[dict[str, Any]], object], sha512: str | None = None) -> Evidence:
     """Evidence in which the operator itself signed and logged an odd statement in place of entry ``entry``."""
     entries, reported, resolved = here.rebuild()
     statement = decode(entries[entry].envelope.payload)
     change(statement.predicate)
+    if sha512 is not None:
+        statement = dataclasses.replace(statement, subjects=(dataclasses.replace(statement.subjects[0], sha512=sha512),))
     entries[entry] = here.add(statement)[0]
     entries.sort(key=lambda one: one.index)
     return build_evidence(name=NAME, sha256=sha256(FILE), entries=entries, hints=here.trust(), reports=[reported], resolutions=[resolved])

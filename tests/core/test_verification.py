@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import hashlib
 import importlib.util
 import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -15,15 +18,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reprove.core import cosignatures, notes
 from reprove.core.canonical import canonical
 from reprove.core.digests import sha256
 from reprove.core.errors import VerificationError
 from reprove.core.evidence import build_evidence
+from reprove.core.notes import VKey
 from reprove.core.outcomes import Level
 from reprove.core.verification import Verified, verify_evidence
+from tests.core.all_cases import CASES
 from tests.core.cases import Case
-from tests.core.verification_cases import CASES
-from tests.core.world import FILE, NAME, World
+from tests.core.world import FILE, NAME, START, World, ed
 
 SINGLE_FILE = Path(__file__).parents[2] / "docs" / "verifier" / "reprove_verify.py"
 
@@ -40,8 +45,9 @@ def single_file() -> ModuleType:
 
 def library_code(case: Case) -> tuple[int, str]:
     level = Level(case.arguments[1]) if "--level" in case.arguments else Level.TIMES_STAMPED
+    digests = {"subject_sha256": sha256(case.file), "subject_sha512": hashlib.sha512(case.file).hexdigest()}
     try:
-        verify_evidence(case.evidence, case.trust, subject_sha256=sha256(case.file), minimum=level, any_outcome="--any-outcome" in case.arguments)
+        verify_evidence(case.evidence, case.trust, minimum=level, any_outcome="--any-outcome" in case.arguments, **digests)
     except VerificationError as error:
         return error.reason.exit_code, error.detail
     return 0, ""
@@ -124,6 +130,37 @@ def test_the_result_says_who_when_what_and_what_was_not_checked() -> None:
     assert (verified.decision.verdict, verified.checks.signatures, verified.checks.reports, verified.checks.resolutions) == ("allow", 5, 1, 1)
     assert verified.checks.witnesses == ("w1.example",)
     assert any("source is benign" in one for one in verified.not_checked)
+
+
+def test_a_witness_whose_clock_ran_back_bounds_nothing_from_below() -> None:
+    world = World()
+    world.add(world.decision())
+    world.clock -= 100
+    made = world.evidence()
+    logged = verify_evidence(made.encode(), world.trust(), subject_sha256=sha256(FILE)).claim.logged
+    assert (logged.not_before, logged.not_after) == (None, world.clock)
+
+
+def test_with_a_quorum_of_two_of_three_the_middle_witness_bounds_the_time() -> None:
+    world = World(witnesses=("w1.example", "w2.example", "w3.example"), quorum=2)
+    entry = world.rebuild(attempted=False)[0][0]
+    note = notes.parse_note(entry.checkpoint)
+    times = {"w1.example": 100, "w2.example": START + 50, "w3.example": START + 900}
+    lines = [note.signatures[0].line, *(cosignatures.cosign(note.text, name, ed(f"real-{name}"), time) for name, time in times.items())]
+    entry = dataclasses.replace(entry, checkpoint=notes.format_note(note.text, lines))
+    made = build_evidence(name=NAME, sha256=sha256(FILE), entries=[entry], hints=world.trust())
+    assert verify_evidence(made.encode(), world.trust(), any_outcome=True).claim.logged.not_after == START + 50
+
+
+def test_evidence_that_names_thousands_of_keys_is_still_checked_quickly() -> None:
+    world = World()
+    made = world.evidence()
+    many = dataclasses.replace(made.hints, witnesses=tuple(VKey(f"w{n}.example", 4, ed(f"n{n}").public_key) for n in range(1000)), quorum=0)
+    many = dataclasses.replace(many, witnesses=(*made.hints.witnesses, *many.witnesses))
+    data = dataclasses.replace(made, entries=made.entries, hints=many).encode()
+    started = time.process_time()
+    verify_evidence(data, world.trust(), subject_sha256=sha256(FILE))
+    assert time.process_time() - started < 2
 
 
 def flip(data: bytes, at: int) -> bytes:

@@ -7,12 +7,10 @@ import dataclasses
 import json
 from typing import Any
 
-from reprove.core import checkpoints, cosignatures, merkle, notes
+from reprove.core import merkle
 from reprove.core.canonical import canonical
 from reprove.core.digests import sha256
 from reprove.core.evidence import build_evidence
-from reprove.core.outcomes import Outcome
-from reprove.core.statements.common import Statement, decode
 from reprove.signers import sign_statement
 from tests.core.cases import (
     CASES,
@@ -22,7 +20,6 @@ from tests.core.cases import (
     INCLUSION,
     MALFORMED,
     NO_EVIDENCE,
-    OUTCOME,
     SIGNATURE,
     SUBJECT,
     UNTRUSTED,
@@ -33,7 +30,7 @@ from tests.core.cases import (
     signed_anew,
     world,
 )
-from tests.core.world import FILE, NAME, START, World, ed
+from tests.core.world import FILE, NAME, START, World
 
 
 @CASES
@@ -493,81 +490,3 @@ def a_decision_whose_verdict_was_changed() -> Case:
 @CASES
 def a_comparison_in_the_place_of_the_decision() -> Case:
     return edited(MALFORMED, lambda document: document.update(decision=document["entries"][1]))
-
-
-@CASES
-def differs() -> Case:
-    return edited(OUTCOME, lambda _: None, outcome=Outcome.DIFFERS)
-
-
-@CASES
-def differs_and_any_outcome_is_asked_for() -> Case:
-    return dataclasses.replace(edited(GOOD, lambda _: None, outcome=Outcome.DIFFERS), arguments=("--any-outcome",))
-
-
-@CASES
-def times_stamped() -> Case:
-    return edited(GOOD, lambda _: None, stamped=True)
-
-
-@CASES
-def times_stamped_and_bitwise_is_asked_for() -> Case:
-    return dataclasses.replace(edited(OUTCOME, lambda _: None, stamped=True), arguments=("--level", "bitwise"))
-
-
-@CASES
-def bitwise_and_semantic_would_do() -> Case:
-    return dataclasses.replace(edited(GOOD, lambda _: None), arguments=("--level", "semantic"))
-
-
-def history(code: int, *steps: dict[str, Any]) -> Case:
-    here = World()
-    entries = [one for step in steps for one in here.rebuild(**step)[0]]
-    return Case(build_evidence(name=NAME, sha256=sha256(FILE), entries=entries, hints=here.trust()).encode(), here.trust(), code)
-
-
-@CASES
-def reproduced_and_later_not() -> Case:
-    return history(OUTCOME, {}, {"outcome": Outcome.DIFFERS, "recipe": b"another"})
-
-
-@CASES
-def run_again_by_the_same_recipe_until_green() -> Case:
-    return history(OUTCOME, {"outcome": Outcome.DIFFERS}, {})
-
-
-@CASES
-def reproduced_later_by_another_recipe() -> Case:
-    return history(GOOD, {"outcome": Outcome.DIFFERS}, {"recipe": b"another"})
-
-
-@CASES
-def corrected_by_a_statement_that_supersedes() -> Case:
-    here = World()
-    bad = here.rebuild(outcome=Outcome.DIFFERS)[0]
-    good = here.rebuild()[0]
-    old = decode(good[1].envelope.payload)
-    fixed = Statement(old.subjects, old.predicate_type, {**old.predicate, "supersedes": {"id": bad[1].envelope.id, "reason": "a broken disk"}})
-    entries = [*bad, good[0], here.add(fixed)[0]]
-    return Case(build_evidence(name=NAME, sha256=sha256(FILE), entries=entries, hints=here.trust()).encode(), here.trust(), GOOD)
-
-
-@CASES
-def extension_lines_that_the_log_signed() -> Case:
-    here = world()
-    made = here.evidence()
-    head = checkpoints.parse_checkpoint(notes.parse_note(made.entries[1].checkpoint).text)
-    text = dataclasses.replace(head, extensions=("extra",)).text
-    note = notes.format_note(
-        text, [notes.sign_note(text, here.origin, ed("real-log")), cosignatures.cosign(text, "w1.example", ed("real-w1.example"), START)]
-    )
-    entries = (made.entries[0], dataclasses.replace(made.entries[1], checkpoint=note))
-    return Case(dataclasses.replace(made, entries=entries).encode(), here.trust(), MALFORMED)
-
-
-@CASES
-def a_witness_that_the_reader_calls_otherwise() -> Case:
-    here = world()
-    renamed = World(witnesses=("w1.example",)).witness_vkey("w1.example")
-    trusted = dataclasses.replace(here.trust(), witnesses=(dataclasses.replace(renamed, name="mine.example"),))
-    return Case(here.evidence().encode(), trusted, GOOD)
