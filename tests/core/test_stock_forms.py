@@ -233,3 +233,46 @@ def test_a_trusted_root_wants_the_origin_as_the_host_of_its_url(url: str) -> Non
 def test_something_else_is_no_trusted_root(data: bytes) -> None:
     with pytest.raises(ProblemError):
         sigstore.read_trusted_root(data)
+
+
+def ask(world: World, document: object) -> str:
+    root = sigstore.read_trusted_root(json.dumps(sigstore.trusted_root(world.log_vkey, f"https://{world.origin}", "2026-01-01T00:00:00Z")))
+    try:
+        sigstore.verify_bundle(sigstore.read_bundle(json.dumps(document)), root, world.key("attester").public_key)
+    except VerificationError as error:
+        return error.reason.value
+    return "ok"
+
+
+def proof_of(document: Any) -> Any:
+    return document["verificationMaterial"]["tlogEntries"][0]["inclusionProof"]
+
+
+def test_an_outer_index_that_is_not_the_proofs_is_rejected() -> None:
+    world, document = made()
+    assert ask(world, document) == "ok"
+    document["verificationMaterial"]["tlogEntries"][0]["logIndex"] = "1"  # type: ignore[index]
+    assert ask(world, document) == "inclusion"
+
+
+def test_a_proof_that_leads_to_the_root_beside_it_but_not_to_the_checkpoints_is_rejected() -> None:
+    world, document = made()
+    forged = World()
+    forged.leaves = [b"other", *world.leaves[1:]]
+    proof = proof_of(document)
+    index = int(proof["logIndex"])
+    proof["rootHash"] = base64.b64encode(merkle.root_of(forged.reader, len(forged.leaves))).decode()
+    proof["hashes"] = [base64.b64encode(one).decode() for one in merkle.inclusion_path(forged.reader, index, len(forged.leaves))]
+    assert ask(world, document) == "inclusion"
+
+
+def test_a_leaf_that_names_another_key_for_the_same_signature_is_rejected() -> None:
+    world = World()
+    envelope = world.rebuild()[0][0].envelope
+    body = leaf.encode_leaf(envelope, p256("other").public_key)
+    world.leaves.append(body)
+    index, size = len(world.leaves) - 1, len(world.leaves)
+    proof = merkle.inclusion_path(world.reader, index, size)
+    root = merkle.root_of(world.reader, size)
+    document = sigstore.bundle(envelope, p256("other").public_key, index, proof, size, root, world.note(), body, log_vkey=world.log_vkey)
+    assert ask(world, document) == "inclusion"
