@@ -94,6 +94,17 @@ def _tar(path: Path, head: bytes, digest: Sha256, prefix: str, depth: int, spent
             tar.members = []  # type: ignore[attr-defined]  # tarfile keeps every header it has seen
 
 
+def _keep(spool: IO[bytes] | None, chunk: bytes) -> None:
+    """Spool a chunk. A full disk is a limit: taken for damage, it would hide what was not searched."""
+    if spool is None:
+        return
+    try:
+        spool.write(chunk)
+        spool.flush()
+    except OSError as error:
+        raise LimitError(f"no room to search the archives inside the source: {error.strerror}") from None
+
+
 def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
     while chunk := stream.read(CHUNK):
         yield chunk
@@ -107,15 +118,12 @@ def _member(chunks: Iterator[bytes], name: str, digest: Sha256, depth: int, spen
     spent.add(len(first))
     nested = depth > 1 and (first.startswith(_MAGIC) or first[257:262] == b"ustar")
     with tempfile.TemporaryFile() if nested else nullcontext() as spool:
-        if spool is not None:
-            spool.write(first)
+        _keep(spool, first)
         for chunk in chunks:
             spent.add(len(chunk))
             hashed.update(chunk)
-            if spool is not None:
-                spool.write(chunk)
+            _keep(spool, chunk)
         if hashed.hexdigest() == digest:
             yield name
         elif spool is not None:
-            spool.flush()
             yield from _search(Path(f"/proc/self/fd/{spool.fileno()}"), digest, name + "!/", depth - 1, spent)

@@ -56,6 +56,22 @@ def test_nesting_ends_at_a_depth(tmp_path: Path) -> None:
     assert search(tmp_path, data) == []
 
 
+def test_a_full_disk_is_a_limit_and_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def write(self, _chunk: bytes) -> int:
+            raise OSError(28, "No space left on device")
+
+        def __enter__(self) -> Full:
+            return self
+
+        def __exit__(self, *_exc: object) -> None:
+            return None
+
+    monkeypatch.setattr(nested.tempfile, "TemporaryFile", Full)
+    with pytest.raises(LimitError, match="No space left"):
+        search(tmp_path, PLACES["in a zip"][0])
+
+
 def test_a_search_that_costs_too_much_is_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nested, "_BUDGET", Limits(total=100_000, entries=50))
     with pytest.raises(LimitError):
