@@ -382,18 +382,20 @@ def test_a_row_that_names_no_report_is_inconclusive_and_one_that_names_no_resolu
 
 
 def test_a_statement_row_that_somebody_else_signed_is_removed_and_replaced(world: World) -> None:
-    """A whole ``reproduced`` about this very rebuild, by a key that is not the attester's, waits in the table before the attester comes."""
-    donor = world.attest(world.story())
-    payload = dsse.decode(world.statements(donor.id)[-1].envelope).payload
-    forged = sign_statement(new_key(), payload.replace(b"attester", b"resolver"))
-    rebuild_id = world.tell(world.story(rebuilt=b"PK more", outcome=Outcome.DIFFERS, cause=Cause("payload", "y")))
-    with world.database.write() as conn:
-        values = {"predicate_type": PredicateType.COMPARISON.value, "visibility": "public", "created": times.now(), "outcome": "reproduced"}
-        conn.execute(tables.statement.insert().values(id=forged.id, rebuild_id=rebuild_id, envelope=forged.encode(), **values))
+    """A comparison about this very rebuild, right in every member, but signed by another key, waits where the attester's own was persisted."""
+    story = world.story(rebuilt=b"PK more", outcome=Outcome.BUILD_FAILED, cause=Cause("backend-failed", "y"))
+    story.report = changed(story.report, rebuilt=None)
+    rebuild_id = world.tell(story)
+    world.log.away = True
     world.rebuilds.round()
-    assert world.row(rebuild_id).outcome == "differs"
-    assert forged.id not in world.log.ids
-    assert all(dsse.decode(row.envelope).signed_by([world.attester.public_key]) for row in world.statements(rebuild_id))
+    (own,) = world.statements(rebuild_id)
+    forged = sign_statement(new_key(), dsse.decode(own.envelope).payload.replace(b"backend-failed", b"source-layout"))
+    with world.database.write() as conn:
+        conn.execute(tables.statement.update().where(tables.statement.c.id == own.id).values(id=forged.id, envelope=forged.encode()))
+    world.log.away = False
+    world.rebuilds.round()
+    assert (world.row(rebuild_id).outcome, world.row(rebuild_id).cause_class) == ("build-failed", "backend-failed")
+    assert world.log.ids == [own.id]
 
 
 def test_an_own_statement_of_another_rebuild_is_not_accepted_as_this_ones(world: World) -> None:
