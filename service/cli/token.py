@@ -63,7 +63,8 @@ def list_tokens(*, as_json: bool) -> None:
         return
     for row in rows:
         state = "revoked" if row.revoked else "expired" if row.expires <= now else "good"
-        click.echo(f"{row.principal.token_id}  {state:<8} until {times.rfc3339(row.expires)}  {row.principal.subject:<16} {','.join(sorted(row.principal.roles))}")
+        who = f"{row.principal.subject:<16} {','.join(sorted(row.principal.roles))}"
+        click.echo(f"{row.principal.token_id}  {state:<8} until {times.rfc3339(row.expires)}  {who}")
 
 
 @command.command("revoke")

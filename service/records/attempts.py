@@ -57,7 +57,9 @@ _CREATE = attempt.insert()
 _GET = select(attempt).where(attempt.c.id == bindparam("id"))
 
 
-def create(conn: Connection, rebuild_id: RebuildId, kind: AttemptKind, *, arch: str, priority: int, now: datetime, n: int = 1, due: datetime | None = None) -> AttemptId:
+def create(
+    conn: Connection, rebuild_id: RebuildId, kind: AttemptKind, *, arch: str, priority: int, now: datetime, n: int = 1, due: datetime | None = None
+) -> AttemptId:
     """Make attempt number ``n`` and ask for its bell, not before ``due``. At most one attempt of a rebuild is open at a time."""
     made = ids.attempt_id(now)
     row = {"id": made, "rebuild_id": rebuild_id, "kind": kind.value, "n": n, "state": AttemptState.WAITING.value, "bytes_written": 0, "created": now}

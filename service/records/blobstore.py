@@ -82,7 +82,8 @@ class BlobStore:
     def put(self, stream: BinaryIO, sha256: str, max_bytes: int, *, charge: Callable[[int], None] | None = None) -> Put:
         """Store a stream under the digest that it must have, durably; storing it again reads the stream and changes nothing.
 
-        ``charge`` is told of each chunk's size and may raise (a quota). Raises ``digest-mismatch``, ``too-large``, ``storage-full``; nothing stays then.
+        ``charge`` is told of each chunk's size and may raise (a quota). Raises ``digest-mismatch``, ``too-large``, ``storage-full``:
+        nothing stays then.
         """
         return self._store(iter(lambda: stream.read(CHUNK), b""), parse_sha256(sha256), max_bytes, charge)
 

@@ -1,7 +1,7 @@
 """Decisions: a question stored by the API, answered, signed and logged by the attester (DESIGN section 5.11).
 
-API: ``ask``, ``get``. Attester: ``asked``, then ``answer_pending`` | ``begin_signing`` (in the transaction that inserts the envelope) and, with the entry, ``finish``;
-or ``fail``. No verdict of these rows is ever believed: pages show it, the envelope counts.
+API: ``ask``, ``get``. Attester: ``asked``, then ``answer_pending`` | ``begin_signing`` (in the transaction that inserts the envelope) and,
+with the entry, ``finish``; or ``fail``. No verdict of these rows is ever believed: pages show it, the envelope counts.
 """
 
 from __future__ import annotations
@@ -59,7 +59,14 @@ def ask(conn: Connection, principal: Principal, *, policy: str, question: dict[s
     made = ids.decision_id(now)
     conn.execute(
         decision.insert().values(
-            id=made, principal_id=principal.id, state=DecisionState.ASKED.value, policy=policy, question=question, now=now, checkpoint=checkpoint, created=now
+            id=made,
+            principal_id=principal.id,
+            state=DecisionState.ASKED.value,
+            policy=policy,
+            question=question,
+            now=now,
+            checkpoint=checkpoint,
+            created=now,
         )
     )
     return made

@@ -83,9 +83,7 @@ def held(conn: Connection, lease: str, now: datetime) -> AttemptRow:
     return row
 
 
-def heartbeat(
-    conn: Connection, lease: str, events: Sequence[dict[str, Any]], waiting: dict[str, str] | None, *, now: datetime, seconds: int
-) -> bool:
+def heartbeat(conn: Connection, lease: str, events: Sequence[dict[str, Any]], waiting: dict[str, str] | None, *, now: datetime, seconds: int) -> bool:
     """Extend the lease and record progress; True when the rebuild was cancelled and the worker must stop. Raises ``lease-lost``.
 
     A late heartbeat of an attempt that nobody has declared lost is welcome: a pause of the whole host should not cost a build.

@@ -84,7 +84,7 @@ def get(conn: Connection, id: str) -> RebuildRow | None:  # noqa: A002  # the co
 
 
 def seq_of(conn: Connection, id: str) -> tuple[int, RebuildState] | None:  # noqa: A002  # the column's name
-    """The long poll's question: has anything changed?"""
+    """Answer the long poll: the sequence number and the state; another number means that something changed."""
     row = conn.execute(_SEQ, {"id": id}).first()
     return None if row is None else (row.seq, RebuildState(row.state))
 

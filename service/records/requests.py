@@ -52,8 +52,10 @@ class Wish:
 
 
 _NEW_REQUEST, _NEW_KEY, _NEW_REBUILD = request.insert(), idempotency.insert(), rebuild.insert()
-_SEEN = select(idempotency.c.body_sha256, idempotency.c.request_id, request.c.rebuild_id).join(request).where(
-    idempotency.c.principal_id == bindparam("principal"), idempotency.c.key == bindparam("key")
+_SEEN = (
+    select(idempotency.c.body_sha256, idempotency.c.request_id, request.c.rebuild_id)
+    .join(request)
+    .where(idempotency.c.principal_id == bindparam("principal"), idempotency.c.key == bindparam("key"))
 )
 # "the newest that may be shared": one under way, or one with a verdict that is young enough; forced ones included
 _SHARED = (
@@ -167,7 +169,9 @@ def _accept(conn: Connection, wish: Wish, now: datetime) -> Accepted:
 
 
 def _join(conn: Connection, wish: Wish, now: datetime) -> RebuildId | None:
-    found = conn.execute(_SHARED, {"digest": sha256(canonical(wish.canonical_request)), "visibility": wish.visibility, "oldest": now - wish.max_age}).first()
+    found = conn.execute(
+        _SHARED, {"digest": sha256(canonical(wish.canonical_request)), "visibility": wish.visibility, "oldest": now - wish.max_age}
+    ).first()
     if found is None:
         return None
     if wish.priority > found.priority and not RebuildState(found.state).terminal:

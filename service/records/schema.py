@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, MetaData, PrimaryKeyConstraint, Table, Text, UniqueConstraint
 
-from service.records.types import Flag, Instant, Json
+from service.records.types import Instant, Json
 
 SCHEMA_VERSION = 1
 """Grows with every migration; a database with a greater one is refused."""

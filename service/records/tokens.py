@@ -29,7 +29,15 @@ _BY_DIGEST = select(*_COLUMNS).join(principal).where(token.c.sha256 == bindparam
 
 
 def insert(
-    conn: Connection, *, id: TokenId, sha256: Sha256, principal_id: PrincipalId, roles: Iterable[Role], prefixes: Iterable[str], now: datetime, expires: datetime  # noqa: A002  # the column's name
+    conn: Connection,
+    *,
+    id: TokenId,  # noqa: A002  # the column's name
+    sha256: Sha256,
+    principal_id: PrincipalId,
+    roles: Iterable[Role],
+    prefixes: Iterable[str],
+    now: datetime,
+    expires: datetime,
 ) -> None:
     """Store a new token's digest."""
     conn.execute(

@@ -1,4 +1,4 @@
-"""Column types: STRICT tables know INTEGER, TEXT, BLOB only, so moments, flags and JSON are made of those."""
+"""Column types: STRICT tables know INTEGER, TEXT, BLOB only, so moments and JSON are made of those."""
 
 from __future__ import annotations
 
@@ -30,21 +30,6 @@ class Instant(TypeDecorator[datetime]):
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  # SQLAlchemy's hook
         """Milliseconds to datetime."""
         return None if value is None else from_milliseconds(value)
-
-
-class Flag(TypeDecorator[bool]):
-    """A boolean as 0 or 1."""
-
-    impl = Integer
-    cache_ok = True
-
-    def process_bind_param(self, value: bool | None, dialect: Dialect) -> int | None:  # noqa: ARG002, FBT001  # SQLAlchemy's hook
-        """Boolean to integer."""
-        return None if value is None else int(value)
-
-    def process_result_value(self, value: int | None, dialect: Dialect) -> bool | None:  # noqa: ARG002  # SQLAlchemy's hook
-        """Integer to boolean."""
-        return None if value is None else bool(value)
 
 
 class Json(TypeDecorator[Any]):

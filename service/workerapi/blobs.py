@@ -32,9 +32,9 @@ def missing() -> dict[str, Any]:
 
 @blueprint.put("/<name>")
 def put(name: str) -> tuple[dict[str, Any], int]:
-    """Store a blob: charged to the lease first, visible once its digest holds. The bytes are read even when they are here already:
+    """Store a blob: charged to the lease first, visible once its digest holds.
 
-    a digest alone proves nothing, and a reference gives access.
+    The bytes are read even when they are here already: a digest alone proves nothing, and a reference gives access.
     """
     now = moment()
     caller(now)

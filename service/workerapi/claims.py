@@ -42,9 +42,7 @@ def claim() -> dict[str, Any]:
         raise ProblemError(Slug.FORBIDDEN, f"key {worker} is not enrolled for role {role}: `reprove worker enroll`")
 
     claimed = api().database.grouped(
-        lambda conn: fenced.claim(
-            conn, attempt_id, row.kind, principal=principal, worker_sha256=worker, now=now, seconds=settings.lease_seconds
-        )
+        lambda conn: fenced.claim(conn, attempt_id, row.kind, principal=principal, worker_sha256=worker, now=now, seconds=settings.lease_seconds)
     )
     # a crash here leaves a lease that nobody has: it expires, and the next attempt follows
     crash_point("claim.committed")

@@ -54,7 +54,7 @@ def check_resolution(envelope: Envelope, fence: Fence) -> tuple[Signed, Resoluti
 
 
 def check_report(envelope: Envelope, fence: Fence, store: BlobStore) -> tuple[Signed, list[dict[str, object]]]:
-    """Read and check a report; its environment's lock is read from ``store``. Raises ``invalid-request`` or ``forbidden`` with what does not agree."""
+    """Read and check a report, with its environment's lock from ``store``. Raises ``invalid-request`` or ``forbidden`` with what does not agree."""
     _check_signature(envelope, fence)
     value = report.read(common.decode(envelope.payload))
     _check_fence(value.rebuild, value.lease, value.request.sha256, value.worker.sha256, fence)

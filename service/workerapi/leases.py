@@ -186,6 +186,7 @@ def _event(row: object, pointer: str) -> dict[str, Any]:
 def _waiting(value: object) -> dict[str, str] | None:
     if value is None:
         return None
-    if not isinstance(value, dict) or set(value) - {"reason", "detail"} or "reason" not in value or not all(isinstance(each, str) for each in value.values()):
+    named = isinstance(value, dict) and {"reason"} <= set(value) <= {"reason", "detail"}
+    if not isinstance(value, dict) or not named or not all(isinstance(each, str) for each in value.values()):
         raise ProblemError(Slug.INVALID_REQUEST, "waiting is {reason, detail} or null", pointer="/waiting")
     return {name: str(text)[:MAX_DETAIL] for name, text in value.items()}

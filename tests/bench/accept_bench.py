@@ -109,7 +109,10 @@ def _measure(instance: Instance, seconds: float, count: int) -> dict[str, Any]:
     added: list[int] = []
     background = [threading.Thread(target=heartbeats, args=(instance, stop, beats)), threading.Thread(target=appends, args=(instance, stop, added))]
     names = [f"c{number}" for number in range(count)]
-    share = [context.Process(target=clients, args=(instance.settings.port, instance.token(), part, go, seconds, results)) for part in (names[::2], names[1::2])]
+    share = [
+        context.Process(target=clients, args=(instance.settings.port, instance.token(), part, go, seconds, results))
+        for part in (names[::2], names[1::2])
+    ]
     for each in (*background, *share):
         each.start()
     time.sleep(2)

@@ -1,4 +1,4 @@
-"""A small world for tests of records, worker api and scheduler: a state folder without processes, with keys, tokens and a clock that the test owns."""
+"""A small world for tests of records, worker api and scheduler: a state folder with keys and tokens, without processes."""
 
 from __future__ import annotations
 
@@ -67,7 +67,12 @@ class World:
             signers.generate(home / "secrets" / "resolver.key"),
         )
         world.enroll()
-        for name, roles in {"client": ("submit", "read", "decide"), "other": ("submit", "read"), "worker": ("work",), "resolver": ("resolve",)}.items():
+        for name, roles in {
+            "client": ("submit", "read", "decide"),
+            "other": ("submit", "read"),
+            "worker": ("work",),
+            "resolver": ("resolve",),
+        }.items():
             world.add_token(name, *roles)
         return world
 
@@ -80,9 +85,7 @@ class World:
 
     def add_token(self, name: str, *roles: str, days: float = 30, now: datetime | None = None) -> str:
         with self.db.write() as conn:
-            made = tokens.issue(
-                conn, subject=name, roles=[Role(role) for role in roles], lifetime=timedelta(days=days), now=now or times.now()
-            )
+            made = tokens.issue(conn, subject=name, roles=[Role(role) for role in roles], lifetime=timedelta(days=days), now=now or times.now())
             found = conn.exec_driver_sql("SELECT id, principal_id FROM token WHERE id = ?", (made.id,)).one()
         self.tokens[name] = made.secret
         self.principals[name] = Principal(
@@ -94,15 +97,15 @@ class World:
         body = options.pop("body", {"purl": purl})
         return requests.accept(self.db, self.principals[who], {"purl": purl}, body=body, now=now or times.now(), **options)
 
-    def rebuild(self, id: str) -> RebuildRow:
+    def rebuild(self, rebuild_id: str) -> RebuildRow:
         with self.db.read() as conn:
-            row = rebuilds.get(conn, id)
+            row = rebuilds.get(conn, rebuild_id)
         assert row is not None
         return row
 
-    def json(self, id: str) -> dict[str, Any]:
+    def json(self, rebuild_id: str) -> dict[str, Any]:
         with self.db.read() as conn:
-            row = rebuilds.get(conn, id)
+            row = rebuilds.get(conn, rebuild_id)
             assert row is not None
             return rebuilds.as_json(conn, row)
 
@@ -170,7 +173,9 @@ class WorkerCalls:
         return Lease(body.get("lease", ""), body, kind)
 
     def on(self, lease: Lease, what: str, body: Any = None, *, who: str | None = None, **options: Any) -> Any:
-        return self.call("POST", f"/w/v1/leases/{lease.token}/{what}", body, who=who or ("resolver" if lease.kind == "resolve" else "worker"), **options)
+        return self.call(
+            "POST", f"/w/v1/leases/{lease.token}/{what}", body, who=who or ("resolver" if lease.kind == "resolve" else "worker"), **options
+        )
 
     def put(self, lease: Lease, data: bytes, *, digest: str | None = None, expect: int = 201, slug: str | None = None) -> str:
         name = digest or sha256(data)
@@ -183,7 +188,12 @@ class WorkerCalls:
         lease = self.claim(self.world.open_attempt(rebuild), "resolve")
         for data in (b"original", b"source", b"page"):
             self.call(
-                "PUT", f"/w/v1/blobs/sha256:{sha256(data)}", data, who="resolver", expect=201 if not self.world.store.has(sha256(data)) else 200, Reprove_Lease=lease.token
+                "PUT",
+                f"/w/v1/blobs/sha256:{sha256(data)}",
+                data,
+                who="resolver",
+                expect=201 if not self.world.store.has(sha256(data)) else 200,
+                Reprove_Lease=lease.token,
             )
         self.on(lease, "resolution", self.resolution(lease, **changes).encode())
         return lease
@@ -196,7 +206,9 @@ class WorkerCalls:
             request=parts.Blob(lease.body["rebuild"]["request_sha256"]),
             purl=f"{lease.body['rebuild']['request']['purl']}?file_name={WHEEL}",
             original=ResolvedOriginal(name=WHEEL, sha256=sha256(b"original"), size=8),
-            source=ResolvedSource(kind="sdist", name="demo-1.0.tar.gz", uri="https://files.invalid/demo-1.0.tar.gz", sha256=sha256(b"source"), size=6),
+            source=ResolvedSource(
+                kind="sdist", name="demo-1.0.tar.gz", uri="https://files.invalid/demo-1.0.tar.gz", sha256=sha256(b"source"), size=6
+            ),
             index=parts.IndexRef("pypi", True, "https://index.invalid/simple/demo/", parts.Blob(sha256(b"page")), times.rfc3339(START)),
             listing=(ListedFile(WHEEL, sha256(b"original")), ListedFile("demo-1.0.tar.gz", sha256(b"source"))),
             resolver=parts.Blob(key.public_key.fingerprint),

@@ -1,0 +1,1 @@
+"""Alembic's room; ``service.records.prepare`` runs it."""

@@ -148,8 +148,13 @@ def test_a_missing_or_broken_list_enrolls_nobody(tmp_path: Path) -> None:
         EnrolledFile(tmp_path).current()
 
 
-@given(st.binary(max_size=300) | st.recursive(st.none() | st.integers() | st.text(max_size=8), lambda each: st.lists(each) | st.dictionaries(
-    st.sampled_from(["kind", "version", "keys", "name", "role", "spki", "from", "until"]), each)).map(lambda value: json.dumps(value).encode()))
+@given(
+    st.binary(max_size=300)
+    | st.recursive(
+        st.none() | st.integers() | st.text(max_size=8),
+        lambda each: st.lists(each) | st.dictionaries(st.sampled_from(["kind", "version", "keys", "name", "role", "spki", "from", "until"]), each),
+    ).map(lambda value: json.dumps(value).encode())
+)
 def test_any_bytes_are_a_list_or_a_problem(data: bytes) -> None:
     try:
         parse_enrolled(data)

@@ -112,9 +112,13 @@ def test_a_nearly_full_disk_is_refused_before_a_byte_is_read(tmp_path: Path) -> 
 def test_records_on_a_full_disk_say_so_and_keep_what_they_had(small_disk: Path) -> None:
     world = World.make(small_disk)
     accepted: list[str] = []
-    with pytest.raises(ProblemError) as caught:
+
+    def fill() -> None:
         for number in range(5000):
             accepted.append(world.accept(f"pkg:pypi/demo{number}@1.0", key=f"k{number}", body={"purl": "x" * 2000, "n": number}).rebuild_id)
+
+    with pytest.raises(ProblemError) as caught:
+        fill()
     assert slug(caught) == "storage-full"
     assert accepted
     assert {row.id for row in world.sql("SELECT id FROM rebuild")} == set(accepted)

@@ -93,9 +93,13 @@ def test_a_reader_cannot_write_and_sees_one_moment(world: World) -> None:
 
 
 def test_a_block_that_raises_writes_nothing(world: World) -> None:
-    with pytest.raises(ZeroDivisionError), world.db.write() as conn:
-        conn.execute(meta.insert().values(key="x", value="y"))
-        raise ZeroDivisionError
+    def work() -> None:
+        with world.db.write() as conn:
+            conn.execute(meta.insert().values(key="x", value="y"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        work()
     assert world.sql("SELECT * FROM meta WHERE key = 'x'") == []
 
 

@@ -56,8 +56,8 @@ class Records(RuleBasedStateMachine):
         try:
             accepted = self.world.accept(purl, who=who, force=force, key=key, priority=priority, now=self.now)
         except ProblemError as error:
-            assert error.problem.slug is Slug.IDEMPOTENCY_CONFLICT
-            assert key is not None
+            if error.problem.slug is not Slug.IDEMPOTENCY_CONFLICT or key is None:
+                raise
         else:
             self.accepted.add(accepted.rebuild_id)
 
@@ -70,7 +70,8 @@ class Records(RuleBasedStateMachine):
             with self.world.db.write() as conn:
                 requests.cancel(conn, self.world.principals[who], rebuild, self.now)
         except ProblemError as error:
-            assert error.problem.slug in (Slug.NOT_FOUND, Slug.INVALID_REQUEST)
+            if error.problem.slug not in (Slug.NOT_FOUND, Slug.INVALID_REQUEST):
+                raise
 
     @rule(lost=st.booleans())
     def dispatch(self, lost: bool) -> None:
@@ -101,7 +102,8 @@ class Records(RuleBasedStateMachine):
                     conn, row.id, kind, principal=self.world.principals["worker"], worker_sha256="ab" * 32, now=self.now, seconds=LEASE
                 )
         except ProblemError as error:
-            assert error.problem.slug is Slug.LEASE_LOST
+            if error.problem.slug is not Slug.LEASE_LOST:
+                raise
             return multiple()
         return claimed.lease
 
@@ -153,7 +155,9 @@ class Records(RuleBasedStateMachine):
             for row in rebuilds.attesting(conn):
                 assert row.settled_by is not None
                 assert row.resolution_id is not None
-                rebuilds.move(conn, row.id, RebuildState.DONE, now=self.now, outcome="inconclusive" if row.settled_by == "infrastructure" else "differs")
+                rebuilds.move(
+                    conn, row.id, RebuildState.DONE, now=self.now, outcome="inconclusive" if row.settled_by == "infrastructure" else "differs"
+                )
 
     @invariant()
     def moves_stand_in_the_table(self) -> None:
@@ -193,7 +197,13 @@ class Records(RuleBasedStateMachine):
             for row in self.world.sql("SELECT id, kind FROM attempt WHERE state IN ('waiting', 'dispatched')"):
                 with self.world.db.write() as conn:
                     fenced.claim(
-                        conn, row.id, AttemptKind(row.kind), principal=self.world.principals["worker"], worker_sha256="ab" * 32, now=self.now, seconds=LEASE
+                        conn,
+                        row.id,
+                        AttemptKind(row.kind),
+                        principal=self.world.principals["worker"],
+                        worker_sha256="ab" * 32,
+                        now=self.now,
+                        seconds=LEASE,
                     )
             self.now += timedelta(seconds=100)
             self.reconcile()

@@ -1,4 +1,4 @@
-"""kill -9 of real processes at each durable step of this room: afterwards each accepted request has exactly one way on, and nothing is there twice."""
+"""kill -9 of real processes at each durable step of this room: each accepted request has one way on, and nothing is there twice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from service.records.blobstore import open_store
 from service.records.database import open_database
 from service.scheduling.reconciler import stuck
 from tests.instance import Instance, make_instance, temporary_home
-from tests.service.world import Lease, World, WorkerCalls, until
+from tests.service.world import Lease, WorkerCalls, World, until
 
 pytestmark = pytest.mark.slow
 PURL = "pkg:pypi/demo@1.0"

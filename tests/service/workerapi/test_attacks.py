@@ -13,7 +13,7 @@ from reprove.core.dsse import Envelope
 from reprove.core.outcomes import Outcome
 from reprove.core.statements import parts
 from service.records import times
-from tests.service.world import Lease, World, WorkerCalls
+from tests.service.world import Lease, WorkerCalls, World
 
 SECOND = timedelta(seconds=1)
 
