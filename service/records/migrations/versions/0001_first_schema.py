@@ -7,36 +7,16 @@ import service.records.types
 
 revision = "0001"
 down_revision = None
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
     """Make every table."""
-    for make in (
-        _blob,
-        _blob_ref,
-        _lease,
-        _meta,
-        _principal,
-        _rebuild,
-        _write_limit,
-        _attempt,
-        _audit,
-        _decision,
-        _event,
-        _listing,
-        _request,
-        _token,
-        _candidate,
-        _decision_artifact,
-        _idempotency,
-        _outbox,
-        _report,
-        _statement,
-        _entry,
-        _statement_input,
-    ):
+    tables = (
+        *(_blob, _blob_ref, _lease, _meta, _principal, _rebuild, _write_limit, _attempt),
+        *(_audit, _decision, _event, _listing, _request, _token, _candidate, _decision_artifact),
+        *(_idempotency, _outbox, _report, _statement, _entry, _statement_input),
+    )
+    for make in tables:
         make()
 
 
