@@ -60,9 +60,7 @@ def checked(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise OwnError("the package index must be a plain http or https address; set REPROVE_INDEX_PYPI_URL")
     if "@" in parts.netloc:
-        raise OwnError(
-            f"the package index at {parts.hostname} is configured with credentials, which would end up in public statements; set REPROVE_INDEX_PYPI_URL"
-        )
+        raise OwnError(f"the package index at {parts.hostname} is configured with credentials, which would become public; set REPROVE_INDEX_PYPI_URL")
     return url.strip().rstrip("/") + "/"
 
 

@@ -5,6 +5,7 @@ Redis may go away at any moment: the process waits and reconnects. SIGTERM drain
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -78,6 +79,7 @@ def serve(runtime: Runtime) -> int:
     settings = runtime.settings
     allow({f"workers.jobs.{runtime.kind}": FUNCTIONS[runtime.kind]}, seconds=settings.candidates * settings.limit_time + 7200)
     queue, role = ("resolve", "resolver") if runtime.kind == "resolve" else (f"rebuild-{settings.arch}", "worker")
+    _quiet_rq()
     stop = _Stop()
     InputStore(runtime.store).clean()
     _sweep(runtime)
@@ -95,6 +97,15 @@ def serve(runtime: Runtime) -> int:
             time.sleep(RECONNECT_SECONDS)
     _log.info("drained")
     return 0
+
+
+def _quiet_rq() -> None:
+    """Let RQ's loggers speak through ours: with a handler of their own they would write coloured text between the JSON lines."""
+    for name in ("rq.worker", "rq.job", "rq.queue"):
+        logger = logging.getLogger(name)
+        logger.addHandler(logging.NullHandler())
+        logger.propagate = True
+        logger.setLevel(logging.WARNING)
 
 
 class _Stop:

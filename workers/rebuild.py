@@ -151,6 +151,7 @@ def candidate(attempt: Attempt, draft: Draft, inferred: Inferred, original: Path
             store=attempt.context.store,
             subject=attempt.resolution.purl,
             original=attempt.resolution.original.sha256,
+            original_size=attempt.resolution.original.size,
         )
         notes["detail"] = fetched.describe()
     if fetched.cause is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -186,8 +187,10 @@ def test_a_store_never_shows_a_file_that_is_not_whole(tmp_path: Path) -> Iterato
     assert hashlib.sha256(stored.path.read_bytes()).hexdigest() == stored.sha256
     assert stored.path.stat().st_mode & 0o222 == 0
     (tmp_path / "tmp" / "left").write_bytes(b"x")
+    (tmp_path / "tmp" / "fresh").write_bytes(b"x")
+    os.utime(tmp_path / "tmp" / "left", (1, 1))
     store.clean()
-    assert list((tmp_path / "tmp").iterdir()) == []
+    assert [path.name for path in (tmp_path / "tmp").iterdir()] == ["fresh"]
 
 
 @pytest.mark.parametrize("digest", ["", "x", "../../etc/passwd", "A" * 64, "0" * 63])

@@ -23,7 +23,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from reprove.core.errors import ProblemError
-from tests.sim.index import SimIndex
+from tests.sim.index import Fault, SimIndex
 from tests.sim.workerapi import SimWorkerApi
 from tests.workers.processes import REPOSITORY, RealRedis, make_home, running_redis, running_worker, until
 from workers.queue import CheckedJob, check_data
@@ -213,8 +213,6 @@ def test_an_idle_worker_ends_at_once_on_sigterm(client: Redis, redis: RealRedis,
 
 @pytest.mark.slow
 def test_a_busy_worker_gives_its_attempt_back_on_sigterm(client: Redis, redis: RealRedis, sim: SimIndex, api: SimWorkerApi, tmp_path: Path) -> None:
-    from tests.sim.index import Fault
-
     sim.fail("/simple/", Fault.STATUS, 503)
     ring(client)
     with worker(redis, make_home(tmp_path / "home"), sim, api) as process:
@@ -230,8 +228,6 @@ def test_a_busy_worker_gives_its_attempt_back_on_sigterm(client: Redis, redis: R
 def test_a_worker_that_hangs_is_ended_within_ten_seconds_of_sigterm(
     client: Redis, redis: RealRedis, sim: SimIndex, api: SimWorkerApi, tmp_path: Path
 ) -> None:
-    from tests.sim.index import Fault
-
     sim.fail("/simple/", Fault.SLOW, 60)
     ring(client)
     with worker(redis, make_home(tmp_path / "home"), sim, api) as process:
@@ -261,6 +257,33 @@ def test_redis_may_be_down_at_the_start_and_go_away_later(sim: SimIndex, api: Si
                 redis.stop()
     finally:
         redis.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["stop", "flush"])
+def test_an_attempt_goes_on_while_redis_is_gone_and_ends_once(sim: SimIndex, api: SimWorkerApi, tmp_path: Path, how: str) -> None:
+    sim.fail("/simple/", Fault.SLOW, 2.5, times=1)
+    home = make_home(tmp_path / "home")
+    with running_redis(tmp_path) as redis, worker(redis, home, sim, api) as process:
+        with redis.client() as client:
+            ring(client)
+            until(lambda: "/simple/demo/" in sim.asked, what="the attempt's work")
+            if how == "flush":
+                client.flushall()
+        if how == "stop":
+            redis.stop()
+        until(lambda: api.ended, what="the attempt's end")
+        if how == "stop":
+            time.sleep(0.5)
+            redis.start()
+        api.claimable = True
+        with redis.client() as client:
+            ring(client, "at-" + "b" * 20)
+        until(lambda: len(api.ended) == 2, what="the next attempt")
+        assert process.poll() is None
+    assert [what for what, _ in api.ended] == ["resolution", "resolution"]
+    for line in (home / "resolve.log").read_text().splitlines():
+        assert json.loads(line)["event"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import io
+import queue
 import socket
 import ssl
 import threading
@@ -288,9 +289,26 @@ class _DeadlineReader(io.RawIOBase):
 
 
 def system_lookup(host: str, port: int) -> list[str]:
-    """Ask the system's resolver; every distinct address in its order."""
-    rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(row[4][0]) for row in rows))
+    """Ask the system's resolver, for at most 10 s; every distinct address in its order. Raises OSError."""
+    answer: queue.SimpleQueue[list[str] | OSError] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            answer.put(OSError(str(error)))
+        else:
+            answer.put(list(dict.fromkeys(str(row[4][0]) for row in rows)))
+
+    # The resolver has its own idea of time and no way to be interrupted; the thread ends by itself.
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        found = answer.get(timeout=CONNECT_SECONDS)
+    except queue.Empty:
+        raise TimeoutError("the name server did not answer") from None
+    if isinstance(found, OSError):
+        raise found
+    return found
 
 
 def _exchange(connection: _Connection, target: str, headers: Mapping[str, str], deadline: float) -> http.client.HTTPResponse:

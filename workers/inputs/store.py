@@ -6,12 +6,15 @@ import contextlib
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from reprove.core.digests import Sha256, parse_sha256
 from reprove.core.errors import ProblemError, Slug
+
+STALE_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Stored:
 class InputStore:
     """Files under ``<root>/sha256/ab/<hex>``, read-only, each visible only once it is whole.
 
-    One writer per root (its process's user); readers may be others. A crash leaves at most a file in ``tmp/``, which the next start drops.
+    Its writers are processes of one user; readers may be others. A crash leaves at most a file in ``tmp/``, which a later start drops.
     """
 
     def __init__(self, root: Path) -> None:
@@ -38,9 +41,11 @@ class InputStore:
                 folder.chmod(0o755)
 
     def clean(self) -> None:
-        """Drop what an earlier process left half-written; only its one writer may call it, at its start."""
+        """Drop what dead processes left half-written: what is younger than an hour may be another worker's, at this moment."""
         for path in self._temporary.iterdir():
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > STALE_SECONDS:
+                    path.unlink()
 
     def path(self, sha256: Sha256) -> Path:
         """Where the file is, or would be."""
