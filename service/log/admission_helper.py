@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any
 
 import structlog
@@ -33,15 +34,16 @@ _log = structlog.get_logger()
 
 
 class Admission:
-    """Admission as the server uses it: in this process, or by helpers for large frames."""
+    """Admission as the server uses it: in this process, or by helpers for large frames, first come first served."""
 
     def __init__(self, key: PublicKey) -> None:
         self._key = key
-        self._lock = threading.Lock()
-        self._started = False
-        self._idle: queue.SimpleQueue[_Helper] = queue.SimpleQueue()
-        # How many helpers live; guarded by the lock. 0 after the first use means: admit here.
-        self._alive = 0
+        count = min(_MAX_HELPERS, os.cpu_count() or 1)
+        # Idle helpers; one per thread of the pool, None in place of one that was lost. Filled at the first use.
+        self._idle: queue.SimpleQueue[_Helper | None] = queue.SimpleQueue()
+        self._start = threading.Lock()
+        self._missing = count
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="admit")
 
     def is_large(self, frame: bytes) -> bool:
         """Say whether a frame is better admitted by :meth:`admit_frame`."""
@@ -53,48 +55,36 @@ class Admission:
 
     def admit_frame(self, frame: bytes) -> list[Admitted]:
         """Admit an ``add`` request as received; ProblemError as :func:`admit`."""
-        self._start()
-        helper = self._take()
-        if helper is None:
-            return _admit_frame(frame, self._key)
-        try:
-            answer = helper.ask(frame)
-        except OSError as error:
-            self._lost(helper, error)
-            return _admit_frame(frame, self._key)
-        self._idle.put(helper)
-        return _unpack(answer)
+        return self._pool.submit(self._admit, frame).result()
 
     def close(self) -> None:
         """End the helpers."""
-        with self._lock, contextlib.suppress(queue.Empty):
-            self._started = True
+        self._pool.shutdown()
+        with contextlib.suppress(queue.Empty):
             while True:
-                self._idle.get_nowait().close()
-                self._alive -= 1
+                helper = self._idle.get_nowait()
+                if helper is not None:
+                    helper.close()
 
-    def _start(self) -> None:
-        with self._lock:
-            if self._started:
-                return
-            self._started = True
-            for _ in range(min(_MAX_HELPERS, os.cpu_count() or 1)):
+    def start(self) -> None:
+        """Start the helpers that are missing; otherwise done at the first use, since most logs never need one."""
+        with self._start:
+            while self._missing:
                 self._idle.put(_Helper(self._key))
-                self._alive += 1
+                self._missing -= 1
 
-    def _take(self) -> _Helper | None:
-        while True:
-            with contextlib.suppress(queue.Empty):
-                return self._idle.get(timeout=1)
-            with self._lock:
-                if not self._alive:
-                    return None
-
-    def _lost(self, helper: _Helper, error: OSError) -> None:
-        _log.warning("an admission helper ended; large submissions are admitted more slowly", detail=str(error))
-        helper.close()
-        with self._lock:
-            self._alive -= 1
+    def _admit(self, frame: bytes) -> list[Admitted]:
+        self.start()
+        helper = self._idle.get()
+        if helper is not None:
+            try:
+                answer = helper.ask(frame)
+            except OSError as error:
+                _log.warning("an admission helper ended; large submissions are admitted more slowly", detail=str(error))
+                helper.close()
+                helper = None
+        self._idle.put(helper)
+        return _admit_frame(frame, self._key) if helper is None else _unpack(answer)
 
 
 class _Helper:

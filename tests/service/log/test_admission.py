@@ -75,7 +75,7 @@ def test_a_helper_that_dies_costs_speed_and_nothing_else(admission: Admission, t
 def test_helpers_end_with_the_sequencer_even_when_it_is_killed(tmp_path: Path, attester: signers.FileSigner) -> None:
     program = (
         "import sys, time, os; from pathlib import Path; from reprove.core import keys; from service.log.admission_helper import Admission;"
-        "a = Admission(keys.from_pem(Path(sys.argv[1]).read_text())); a._start(); print('up', flush=True); time.sleep(60)"
+        "a = Admission(keys.from_pem(Path(sys.argv[1]).read_text())); a.start(); print('up', flush=True); time.sleep(60)"
     )
     (tmp_path / "attester.pem").write_text(attester.public_key.pem)
     with subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "attester.pem")], stdout=subprocess.PIPE) as process:
