@@ -53,6 +53,8 @@ def _load(engine: Engine, environment: Environment) -> ImageRef | None:
                 words = str(message.get("stream", "")).split()
                 if words[:3] == ["Loaded", "image", "ID:"]:
                     loaded = ImageRef(words[3])
+    except ValueError:
+        raise EnvironmentFaultError(f"the engine broke off while it loaded environment {environment.name}") from None
     except FileNotFoundError as error:
         raise EnvironmentFaultError(f"the archive of environment {environment.name} is gone: reprove env make {environment.name}") from error
     return loaded

@@ -90,7 +90,10 @@ class EngineClient:
             data = response.read(MAX_ANSWER + 1)
             if len(data) > MAX_ANSWER:
                 raise SandboxError(f"{method} {path}: the engine's answer is larger than {MAX_ANSWER} bytes")
-        return json.loads(data) if data.strip() else None
+        try:
+            return json.loads(data) if data.strip() else None
+        except ValueError:
+            raise EngineUnavailableError(f"{method} {path}: the engine's answer is not JSON, or was cut off") from None
 
     def send(self, path: str, source: BinaryIO, size: int, *, query: Mapping[str, object] | None = None, timeout: float = 600) -> Iterator[Any]:
         """Post a tar of ``size`` bytes and yield the JSON messages of the answer, one a line."""

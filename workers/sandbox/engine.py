@@ -130,9 +130,11 @@ class Engine:
             seconds = time.monotonic() - started
         finally:
             # on an error the container may still run: it has to die before its log can end
-            if not reader.ended:
-                self._remove(container)
-            reader.close()
+            try:
+                if not reader.ended:
+                    self._remove(container)
+            finally:
+                reader.close()
         if reader.error is not None:
             raise SandboxError(f"keeping the log failed: {reader.error}") from reader.error
         oom = bool(state.get("OOMKilled"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,9 +41,11 @@ def memory_limit(step: Step, work_size: int) -> int:
     """The container's memory ceiling, bytes.
 
     The pages of every tmpfs count against the memory of who writes them. So the ceiling is the step's memory plus all that its volumes can hold:
-    a full disk is then ENOSPC, which a build can report, and never an OOM kill that would blame memory.
+    a full disk is then ENOSPC, which a build can report, and never an OOM kill that would blame memory. Never more than four fifths of the
+    machine, though: there the build is killed before the machine has to choose whom to kill.
     """
-    return step.limits.memory + work_size + (step.output.size if step.output else 0) + SHM_SIZE
+    wanted = step.limits.memory + work_size + (step.output.size if step.output else 0) + SHM_SIZE
+    return min(wanted, _machine_memory() * 4 // 5)
 
 
 def labels_of(instance: str, worker: str, labels: Labels) -> dict[str, str]:
@@ -142,6 +146,12 @@ def container_config(step: Step, *, work: Sequence[str] | None, work_size: int, 
             "RestartPolicy": {"Name": "no"},
         },
     }
+
+
+@cache
+def _machine_memory() -> int:
+    """Bytes of memory of this host."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _bind(source: str, target: str, *, read_only: bool) -> dict[str, object]:

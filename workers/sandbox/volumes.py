@@ -67,8 +67,11 @@ def host_tmpfs(folder: Path, *, size: int, owner: int, labels: Labels, executabl
     point: an engine that does not see our mount then finds no source and refuses, instead of writing to the disk without a limit.
     A crash after the mount leaves it to the reaper, which finds it by its name.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o711)
+    for parent in (folder.parent, folder):
+        if not parent.exists():
+            # whatever the worker's umask: an engine with user namespaces looks these up as somebody else
+            parent.mkdir(parents=True, exist_ok=True)
+            parent.chmod(0o711)
     target = folder / f"{lease_label(labels.lease)}.{os.getpid()}.{secrets.token_hex(4)}"
     target.mkdir(mode=0o711)
     try:

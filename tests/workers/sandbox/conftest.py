@@ -14,13 +14,13 @@ from workers.sandbox import Engine, EngineUnavailableError, ImageRef, Labels, co
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[Engine]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """An engine under an instance id of its own; at the end nothing of it may be left."""
     try:
         client = connect()
     except EngineUnavailableError as error:
         pytest.fail(f"these tests need a container engine: {error}")
-    made = Engine(client, secrets.token_hex(8), worker="tests")
+    made = Engine(client, secrets.token_hex(8), worker="tests", scratch=tmp_path_factory.mktemp("volumes"))
     yield made
     left = made.reap(set(), grace_s=0, everyone=True)
     client.close()

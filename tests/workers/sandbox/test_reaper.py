@@ -43,7 +43,7 @@ def exists(engine: Engine, container: str) -> bool:
 def other(lab: Lab) -> Iterator[Engine]:
     """Another instance on the same engine."""
     client = connect()
-    engine = Engine(client, secrets.token_hex(8), worker="tests")
+    engine = Engine(client, secrets.token_hex(8), worker="tests", scratch=lab.folder / "other")
     yield engine
     engine.reap(set(), grace_s=0, everyone=True)
     client.close()

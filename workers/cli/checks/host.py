@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from reprove.core.errors import ReproveError
 from reprove.settings import Settings
@@ -81,12 +81,9 @@ def check_disk(settings: Settings) -> Iterator[Row]:
 
 def check_memory(settings: Settings) -> Iterator[Row]:
     """Compare the machine's memory with what the workers may use at once."""
-    try:
-        words = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-        total = int(words["MemTotal"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return
-    wanted = settings.workers * (settings.limit_memory + settings.limit_disk)
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    # a build's temporary files and its output may each grow to the disk limit, and lie in memory
+    wanted = settings.workers * (settings.limit_memory + 2 * settings.limit_disk)
     text = f"{total / GIB:.1f} GiB; {settings.workers} worker{'s' * (settings.workers > 1)} may use {wanted / GIB:.1f} GiB, temporary files included"
     if wanted > total:
         yield warn("memory", text, "lower REPROVE_LIMIT_MEMORY or REPROVE_LIMIT_DISK, or run fewer workers")
