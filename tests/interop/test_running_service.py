@@ -76,8 +76,8 @@ def test_a_tampered_payload_a_bad_proof_another_file_and_another_key_are_rejecte
     demand(tool)
     kind = "urn:reprove:predicate:comparison:v0.1"
     document = json.loads(published.bundles[kind].read_bytes())
-    payload = base64.b64decode(document["dsseEnvelope"]["payload"])
-    changed = {**document, "dsseEnvelope": {**document["dsseEnvelope"], "payload": base64.b64encode(payload.replace(b"bitwise", b"bytwise")).decode()}}
+    payload = base64.b64decode(document["dsseEnvelope"]["payload"]).replace(b"bitwise", b"bytwise")
+    changed = {**document, "dsseEnvelope": {**document["dsseEnvelope"], "payload": base64.b64encode(payload).decode()}}
     (tmp_path / "payload.json").write_text(json.dumps(changed))
     proof = document["verificationMaterial"]["tlogEntries"][0]["inclusionProof"]
     proof["hashes"] = [base64.b64encode(bytes(32)).decode() for _ in proof["hashes"]] or [base64.b64encode(bytes(32)).decode()]
