@@ -104,7 +104,7 @@ def _env(settings: Settings) -> int:
         raise CallerError(f"There is no instance in {settings.home}; deploy/quickstart makes one.")
     token = (settings.home / "secrets" / "client.token").read_text().strip()
     print(f'export PATH="{Path(sys.executable).parent}:$PATH"')  # noqa: T201  # data
-    print(f"export REPROVE_URL={start.url_of(settings)} REPROVE_TOKEN={token} REPROVE_TRUST={settings.home / 'trust.json'}")  # noqa: T201  # data
+    print(f"export REPROVE_HOME={settings.home} REPROVE_URL={start.url_of(settings)} REPROVE_TOKEN={token} REPROVE_TRUST={settings.home / 'trust.json'}")  # noqa: T201  # data
     return 0
 
 
