@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -61,7 +62,7 @@ def test_a_full_disk_is_a_limit_and_hides_nothing(tmp_path: Path, monkeypatch: p
         def write(self, _chunk: bytes) -> int:
             raise OSError(28, "No space left on device")
 
-        def __enter__(self) -> Full:
+        def __enter__(self) -> Self:
             return self
 
         def __exit__(self, *_exc: object) -> None:

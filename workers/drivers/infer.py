@@ -27,6 +27,7 @@ MAX_ECHOES = 5
 MAX_TEXT = 300
 MAX_METADATA = 4 * 1024 * 1024
 WANTED = frozenset({"pyproject.toml", "setup.py", "setup.cfg"})
+LICENSE_NAME = re.compile(r"(LICEN[CS]E|COPYING|NOTICE|AUTHORS)[^/]*\Z")
 WHEEL_NAME = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)(-(?P<build>\d[^-]*))?-(?P<tag>[^-]+-[^-]+-[^-]+)\.whl\Z")
 
 
@@ -136,6 +137,7 @@ def metadata_facts(archive: OpenZip, info: list) -> dict:
     return {
         "version": next((cut(line[17:].strip(), 20) for line in lines if line.startswith("Metadata-Version:")), ""),
         "platform_unknown": "Platform: UNKNOWN" in lines,
+        "license_member": any(LICENSE_NAME.match(entry.name.partition("/")[2]) for entry in info),
         "license_file": any(line.startswith("License-File:") for line in lines),
         "dynamic": any(line.startswith("Dynamic:") for line in lines),
         "blank_tail": body.endswith("\n\n\n"),

@@ -42,10 +42,19 @@ def pyproject(requires: str, backend: str, more: str = "") -> bytes:
 
 
 def made_wheel(
-    generator: str, *, metadata: str = "Metadata-Version: 2.1\n\n", mode: int = 0o100644, info_mode: int = 0, time: bytes = TIME, info: bytes = TIME
+    generator: str,
+    *,
+    metadata: str = "Metadata-Version: 2.1\n\n",
+    mode: int = 0o100644,
+    info_mode: int = 0,
+    time: bytes = TIME,
+    info: bytes = TIME,
+    license_name: str = "",
 ) -> bytes:
     text = f"Wheel-Version: 1.0\nGenerator: {generator}\nRoot-Is-Purelib: true\n"
     files = {"METADATA": metadata.encode(), "WHEEL": text.encode(), "RECORD": b""}
+    if license_name:
+        files[license_name] = b"free"
     parts = [Part("demo/__init__.py", b"x = 1\n", mode=mode, time=time)]
     return zip_bytes([*parts, *(Part(f"demo-1.0.dist-info/{name}", data, mode=info_mode or mode, time=info) for name, data in files.items())])
 
@@ -80,6 +89,7 @@ CONSTANT_2016 = struct.pack("<HH", 0, (2016 - 1980) << 9 | 1 << 5 | 1)
 CONSTANT_2020 = struct.pack("<HH", 0, (2020 - 1980) << 9 | 2 << 5 | 2)
 PLUS_8 = struct.pack("<HH", 11 << 11 | 4 << 5 | 2, (2024 - 1980) << 9 | 1 << 5 | 2)
 OLD = OLD_METADATA.format(more="")
+OWN_PLATFORM = OLD.replace("UNKNOWN", "any")
 LICENSED = OLD_METADATA.format(more="License-File: LICENSE\n")
 
 STORIES: dict[str, tuple[Case, dict[str, Any]]] = {
@@ -124,16 +134,16 @@ STORIES: dict[str, tuple[Case, dict[str, Any]]] = {
     "R4 several times mean that it was unset": (Case("bdist_wheel (0.40.0)", info=LATER), {"source_date_epoch": None}),
     "R5 flit wrote local time": (Case("flit 3.9.0", time=PLUS_8, info=CONSTANT_2016, files=FLIT), {"tz": "XXX-8"}),
     "R5 setuptools writes UTC": (Case("bdist_wheel (0.40.0)", time=PLUS_8, info=LATER), {"tz": "UTC"}),
-    "R6 Platform UNKNOWN without License-File is setuptools before 57": (
-        Case("bdist_wheel (0.37.0)", metadata=OLD),
+    "R6 a license that METADATA does not name is setuptools before 57": (
+        Case("bdist_wheel (0.37.0)", metadata=OWN_PLATFORM, license_name="LICENSE"),
         {"requirements": ("wheel==0.37.0", "setuptools<57")},
     ),
-    "R6 with License-File it is setuptools before 62": (
-        Case("bdist_wheel (0.37.0)", metadata=LICENSED),
+    "R6 Platform UNKNOWN is setuptools before 62": (
+        Case("bdist_wheel (0.37.0)", metadata=LICENSED, license_name="LICENSE"),
         {"requirements": ("wheel==0.37.0", "setuptools<62")},
     ),
     "R6 says nothing of a time when no newer one existed": (
-        Case("bdist_wheel (0.36.2)", metadata=OLD, uploaded="2021-05-05T00:00:00Z"),
+        Case("bdist_wheel (0.36.2)", metadata=OLD, license_name="LICENSE", uploaded="2021-05-05T00:00:00Z"),
         {"requirements": ("wheel==0.36.2", "setuptools")},
     ),
     "R8 an old wheel was imported by setuptools": (
@@ -166,7 +176,7 @@ STORIES: dict[str, tuple[Case, dict[str, Any]]] = {
     "R15 2023 is bookworm's": (Case("bdist_wheel (0.40.0)"), {"python": "3.11", "environment": "bookworm-python"}),
     "R15 late 2024 is trixie's": (Case("setuptools (75.6.0)", uploaded="2024-12-04T00:00:00Z"), {"python": "3.13", "environment": "trixie-python"}),
     "R15 passes over a Python on which the pin does not import": (
-        Case("bdist_wheel (0.37.0)", metadata=OLD, uploaded="2025-01-01T00:00:00Z"),
+        Case("bdist_wheel (0.37.0)", metadata=OLD, license_name="COPYING.txt", uploaded="2025-01-01T00:00:00Z"),
         {"python": "3.11", "requirements": ("wheel==0.37.0", "setuptools<57")},
     ),
     "backend-too-old takes the oldest that runs and moves the cut": (
