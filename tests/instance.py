@@ -195,7 +195,13 @@ def make_instance(home: Path, *, index_url: str, fetch_allow: tuple[str, ...] = 
     """Run ``reprove init`` for a test."""
     values = {**FAST, "witness_port": free_port(), "worker_port": free_port(), **settings}
     fixed = settings_module.load(
-        {"REPROVE_HOME": str(home)}, home=home, port=free_port(), separate_users=False, run_dir=home / "run", deploy_dir=REPOSITORY / "deploy", **values
+        {"REPROVE_HOME": str(home)},
+        home=home,
+        port=free_port(),
+        separate_users=False,
+        run_dir=home / "run",
+        deploy_dir=REPOSITORY / "deploy",
+        **values,
     )
     choices = setup.Choices(index_url=index_url, fetch_allow=fetch_allow, extra=tuple(values.items()))
     setup.create(fixed, choices)

@@ -18,12 +18,12 @@ from reprove.core.canonical import canonical
 from reprove.core.digests import sha256
 from reprove.core.errors import OwnError
 from reprove.core.outcomes import Outcome
-from reprove.core.states import Phase
 from reprove.core.statements import common
 from reprove.core.statements import resolution as resolutions
 from reprove.core.statements.parts import Blob, Cause
 from reprove.core.statements.report import CandidateRow
 from reprove.core.statements.resolution import Resolution
+from reprove.core.states import Phase
 from reprove.crashpoints import crash_point
 from reprove.signers import sign_statement
 from workers import environments, reporting, steps
@@ -154,7 +154,7 @@ def candidate(attempt: Attempt, draft: Draft, inferred: Inferred, original: Path
             original_size=attempt.resolution.original.size,
         )
         notes["detail"] = fetched.describe()
-    if fetched.cause is not None:
+    if fetched.cause is not None and fetched.outcome is not None:
         return Tried(n=number, draft=draft, ending=Ending(fetched.outcome, fetched.cause), findings=inferred.findings, environment=found)
     recipe = reporting.recipe(draft, found, fetched.inputs)
     base = Tried(n=number, draft=draft, recipe=recipe, inputs=fetched.inputs, environment=found, findings=(*inferred.findings, *fetched.findings))

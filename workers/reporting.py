@@ -12,9 +12,22 @@ from reprove.core.digests import Sha256, sha256
 from reprove.core.errors import ProblemError
 from reprove.core.outcomes import CAUSE_CLASSES, Finding, Level, Origin, Outcome
 from reprove.core.statements import report as reports
-from reprove.core.statements.codec import Timestamp
+from reprove.core.statements.codec import Facts, Timestamp
 from reprove.core.statements.common import Statement
-from reprove.core.statements.parts import Blob, Cause, CauseHint, Deployment, Difference, Differences, EnvironmentRef, FindingRow, Input, Sized, SourceRef, Stamp
+from reprove.core.statements.parts import (
+    Blob,
+    Cause,
+    CauseHint,
+    Deployment,
+    Difference,
+    Differences,
+    EnvironmentRef,
+    FindingRow,
+    Input,
+    Sized,
+    SourceRef,
+    Stamp,
+)
 from reprove.core.statements.report import CandidateRow, LogBlob, RebuiltFile, Report, ReportRecipe
 from reprove.core.statements.resolution import Resolution
 from workers import environments
@@ -161,7 +174,11 @@ def _judge(document: Mapping[str, object], tried: Tried) -> Tried:
     outcome = Outcome(text_of(document, "outcome"))
     if outcome is Outcome.REPRODUCED and text_of(document, "level") == Level.TIMES_STAMPED:
         stamps = document.get("stamps")
-        listed = tuple(Stamp(str(row["member"]), int(row["offset"]), str(row["old"]), str(row["new"])) for row in stamps if isinstance(row, Mapping)) if isinstance(stamps, list) else ()  # type: ignore[arg-type]  # Stamp's statement checks its hex
+        listed = (
+            tuple(Stamp(str(row["member"]), int(row["offset"]), str(row["old"]), str(row["new"])) for row in stamps if isinstance(row, Mapping))
+            if isinstance(stamps, list)
+            else ()
+        )  # type: ignore[arg-type]  # Stamp's statement checks its hex
         return replace(tried, level=Level.TIMES_STAMPED, stamps=listed)
     cause = document.get("cause")
     table = cause if isinstance(cause, Mapping) else {}
@@ -231,7 +248,7 @@ def build_report(
         inputs=tuple(Input(item.name, item.uri, item.sha256, item.size) for item in final.inputs),
         environment=None if final.environment is None else EnvironmentRef(Blob(final.environment.lock_sha256), final.environment.name),
         arch=context.settings.arch,
-        sandbox=dict(sandbox),
+        sandbox=Facts(dict(sandbox)),
         log=log,
         candidates=candidates,
         timings=dict(timings),
@@ -263,7 +280,13 @@ def _findings(document: Mapping[str, object]) -> tuple[FindingRow, ...]:
 
 def _difference(row: Mapping[str, object]) -> Difference:
     offset = row.get("offset")
-    return Difference(text_of(row, "path"), text_of(row, "field", limit=60), _value(row, "old"), _value(row, "new"), offset if isinstance(offset, int) and offset >= 0 else None)
+    return Difference(
+        text_of(row, "path"),
+        text_of(row, "field", limit=60),
+        _value(row, "old"),
+        _value(row, "new"),
+        offset if isinstance(offset, int) and offset >= 0 else None,
+    )
 
 
 def _value(row: Mapping[str, object], key: str) -> str | int | None:

@@ -14,7 +14,21 @@ from reprove.core.canonical import parse
 from reprove.core.errors import OwnError, ProblemError
 from reprove.core.outcomes import Outcome
 from reprove.core.statements.parts import Cause
-from workers.sandbox import PYTHONPATH, Collected, Engine, ImageRef, Labels, Limits, Mount, OutputRefusedError, Step, StepResult, collect, driver_mount, tool_mounts
+from workers.sandbox import (
+    PYTHONPATH,
+    Collected,
+    Engine,
+    ImageRef,
+    Labels,
+    Limits,
+    Mount,
+    OutputRefusedError,
+    Step,
+    StepResult,
+    collect,
+    driver_mount,
+    tool_mounts,
+)
 
 MAX_RESULT = 8 * 1024**2
 """Bytes of a driver's result.json."""
@@ -119,5 +133,3 @@ def text_of(document: Mapping[str, object], key: str, *, limit: int = 400) -> st
     if not isinstance(value, str):
         return ""
     return "".join(character if character.isprintable() else " " for character in value)[:limit]
-
-

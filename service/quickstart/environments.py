@@ -24,7 +24,9 @@ FIRST = "bookworm-python"
 def make(settings: Settings, name: str, screen: Screen) -> None:
     """Make one environment, or find it made; raises OwnError with the command's last words."""
     with screen.step("environment") as step:
-        process = subprocess.Popen(_command("make", name, "--json"), env=_environment(settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            _command("make", name, "--json"), env=_environment(settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         assert process.stderr is not None
         assert process.stdout is not None
         words = []

@@ -126,23 +126,33 @@ def _show(verdict: Verdict, settings: Settings, screen: Screen) -> None:
     if cause:
         screen.line(f"  {'cause':<10} {safe(cause.get('class', ''))}: {safe(cause.get('detail', ''), 400)}")
     for row in rebuild.get("differences", [])[:_MAX_DIFFERENCES]:
-        screen.line(f"  {safe(row.get('field', '')):<16} {safe(row.get('path', ''))}   {safe(row.get('old', ''), 40)} -> {safe(row.get('new', ''), 40)}")
+        screen.line(
+            f"  {safe(row.get('field', '')):<16} {safe(row.get('path', ''))}   {safe(row.get('old', ''), 40)} -> {safe(row.get('new', ''), 40)}"
+        )
     for row in rebuild.get("findings", []):
         screen.line(f"  {'finding':<10} {safe(row.get('code', ''))} {safe(row.get('path', ''))}")
     for number, row in enumerate(rebuild.get("inputs", [])):
-        screen.line(f"  {'fetched' if number == 0 else '':<10} {safe(str(row.get('uri', '')).rsplit('/', 1)[-1])}   sha256:{str(row.get('sha256', ''))[:16]}…")
+        screen.line(
+            f"  {'fetched' if number == 0 else '':<10} {safe(str(row.get('uri', '')).rsplit('/', 1)[-1])}   sha256:{str(row.get('sha256', ''))[:16]}…"
+        )
     indexes = [str(row["logIndex"]) for row in rebuild.get("attestations", []) if "logIndex" in row]
     if indexes:
         screen.line(f"  {'log':<10} {settings.origin}   index {' and '.join(indexes)}, cosigned by a witness on this machine: not independent")
     if verdict.evidence:
-        screen.line(f"  {'evidence':<10} {verdict.evidence}   {'verified with trust.json' if verdict.verified else f'NOT VERIFIED: {verdict.why_not}'}")
+        screen.line(
+            f"  {'evidence':<10} {verdict.evidence}   {'verified with trust.json' if verdict.verified else f'NOT VERIFIED: {verdict.why_not}'}"
+        )
     if verdict.decision:
         said = screen.strong(str(verdict.decision.get("verdict", "none")).upper(), good=verdict.decision.get("verdict") == "allow")
         screen.line(f"  {'gate':<10} policy default: {said}")
         for artifact in verdict.decision.get("artifacts", []):
             for reason in artifact.get("reasons", []):
-                screen.line(f"  {'':<10} {safe(reason.get('rule', ''))}: {safe(reason.get('actual', ''), 120)}   {safe(reason.get('remedy') or '', 200)}")
-    screen.line(f"  {'service':<10} http://{settings.host}:{settings.port}        eval \"$(deploy/quickstart --env)\" to use it; deploy/quickstart --stop to end it")
+                screen.line(
+                    f"  {'':<10} {safe(reason.get('rule', ''))}: {safe(reason.get('actual', ''), 120)}   {safe(reason.get('remedy') or '', 200)}"
+                )
+    screen.line(
+        f'  {"service":<10} http://{settings.host}:{settings.port}        eval "$(deploy/quickstart --env)" to use it; deploy/quickstart --stop to end it'
+    )
 
 
 def _digests(original: object, rebuilt: object) -> str:

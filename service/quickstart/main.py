@@ -79,7 +79,15 @@ def run() -> None:
 def _status(settings: Settings, *, as_json: bool) -> int:
     rows = supervise.status(settings)
     if as_json:
-        print(json.dumps({"home": str(settings.home), "url": start.url_of(settings), "processes": [{"name": row.name, "state": row.state, "pid": row.pid} for row in rows]}))  # noqa: T201  # data
+        print(
+            json.dumps(
+                {
+                    "home": str(settings.home),
+                    "url": start.url_of(settings),
+                    "processes": [{"name": row.name, "state": row.state, "pid": row.pid} for row in rows],
+                }
+            )
+        )  # data
     elif not rows:
         print(f"Nothing of {settings.home} runs.")  # noqa: T201  # data
     else:
@@ -104,7 +112,9 @@ def _env(settings: Settings) -> int:
         raise CallerError(f"There is no instance in {settings.home}; deploy/quickstart makes one.")
     token = (settings.home / "secrets" / "client.token").read_text().strip()
     print(f'export PATH="{Path(sys.executable).parent}:$PATH"')  # noqa: T201  # data
-    print(f"export REPROVE_HOME={settings.home} REPROVE_URL={start.url_of(settings)} REPROVE_TOKEN={token} REPROVE_TRUST={settings.home / 'trust.json'}")  # noqa: T201  # data
+    print(
+        f"export REPROVE_HOME={settings.home} REPROVE_URL={start.url_of(settings)} REPROVE_TOKEN={token} REPROVE_TRUST={settings.home / 'trust.json'}"
+    )  # data
     return 0
 
 
@@ -114,5 +124,3 @@ def _say_served(settings: Settings, screen: Screen, *, as_json: bool) -> None:
     screen.line()
     screen.line(f"Serving on {start.url_of(settings)}; environments are being made in the background (reprove env list).")
     screen.line('  eval "$(deploy/quickstart --env)" to use it; deploy/quickstart --stop to end it')
-
-

@@ -18,8 +18,8 @@ from reprove.core import notes
 from reprove.core.canonical import canonical
 from reprove.core.errors import OwnError
 from reprove.settings import Settings
-from service.accounts import account_of
 from service.access import tokens
+from service.accounts import account_of
 from service.log import create_log, create_witness
 from service.records.database import open_database
 from service.records.prepare import prepare_database
@@ -197,7 +197,9 @@ def _make_databases(settings: Settings) -> str | None:
             write_private(path, token, None if name.startswith("worker") else name, settings)
     client = settings.home / "secrets" / "client.token"
     if not client.exists():
-        write_private(client, tokens.create(records, name="client", kind="person", roles=("submit", "read", "decide"), days=CLIENT_TOKEN_DAYS), None, settings)
+        write_private(
+            client, tokens.create(records, name="client", kind="person", roles=("submit", "read", "decide"), days=CLIENT_TOKEN_DAYS), None, settings
+        )
     admin = settings.home / "secrets" / "admin.token"
     if admin.exists():
         return None

@@ -16,7 +16,12 @@ import pytest
 from tests.instance import REPOSITORY, free_port, temporary_home
 from workers import environments
 
-pytestmark = [pytest.mark.docker, pytest.mark.index, pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="the quickstart makes accounts: root only")]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.index,
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="the quickstart makes accounts: root only"),
+]
 
 QUICKSTART = REPOSITORY / "deploy" / "quickstart"
 
@@ -31,7 +36,9 @@ class Quickstart:
 
     def __call__(self, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("REPROVE_")}
-        return subprocess.run(self.command(*arguments), env=environment, capture_output=True, text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL)
+        return subprocess.run(
+            self.command(*arguments), env=environment, capture_output=True, text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL
+        )
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +102,10 @@ def test_the_printed_environment_is_enough_for_the_client(quickstart: Quickstart
     script = 'eval "$("$0" --home "$1" --env)" && reprove show "$2" && reprove gate --policy default "sha256:$3"'
     done = subprocess.run(
         ["bash", "-c", script, str(QUICKSTART), str(quickstart.home), written["rebuild"], written["original"]],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "ALLOW" in done.stdout
@@ -112,7 +122,9 @@ def test_another_verdict_ends_with_one_and_bad_input_with_two(quickstart: Quicks
 
 def test_an_interrupted_run_can_be_run_again(quickstart: Quickstart) -> None:
     quickstart("--stop")
-    running = subprocess.Popen(quickstart.command(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True, stdin=subprocess.DEVNULL)
+    running = subprocess.Popen(
+        quickstart.command(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True, stdin=subprocess.DEVNULL
+    )
     time.sleep(4)
     os.killpg(running.pid, signal.SIGINT)
     running.communicate(timeout=30)

@@ -82,7 +82,9 @@ def assert_clean(instance: Instance) -> None:
     deadline = time.monotonic() + 20
     while True:
         containers = subprocess.run(["docker", "ps", "-aq", "--filter", f"label={label}"], capture_output=True, text=True, check=True).stdout.split()
-        volumes = subprocess.run(["docker", "volume", "ls", "-q", "--filter", f"label={label}"], capture_output=True, text=True, check=True).stdout.split()
+        volumes = subprocess.run(
+            ["docker", "volume", "ls", "-q", "--filter", f"label={label}"], capture_output=True, text=True, check=True
+        ).stdout.split()
         with open("/proc/mounts") as mounts:
             mounted = [line for line in mounts if (instance.home / "instance").read_text().strip() in line]
         if not containers and not volumes and not mounted:

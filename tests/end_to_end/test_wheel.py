@@ -64,7 +64,9 @@ def test_an_unchanged_wheel_is_reproduced_and_allowed(instance: Instance, index:
 
 
 def _one_byte(project: Project) -> bytes:
-    return wheel_bytes(project.name, project.version, {f"{project.name}/{path}": data.replace(b"41", b"42") for path, data in sorted(project.files.items())})
+    return wheel_bytes(
+        project.name, project.version, {f"{project.name}/{path}": data.replace(b"41", b"42") for path, data in sorted(project.files.items())}
+    )
 
 
 def _one_file(project: Project) -> bytes:
@@ -79,7 +81,11 @@ def _one_mode(project: Project) -> bytes:
 
 @pytest.mark.parametrize(
     ("name", "tamper", "member", "cause"),
-    [("onebyte", _one_byte, "onebyte/__init__.py", "payload"), ("onefile", _one_file, "onefile/zz_hook.py", "extra-member"), ("onemode", _one_mode, "onemode/net.py", "mode")],
+    [
+        ("onebyte", _one_byte, "onebyte/__init__.py", "payload"),
+        ("onefile", _one_file, "onefile/zz_hook.py", "extra-member"),
+        ("onemode", _one_mode, "onemode/net.py", "mode"),
+    ],
 )
 def test_a_tampered_wheel_differs_is_denied_and_the_member_is_named(
     instance: Instance, index: SimIndex, name: str, tamper: Any, member: str, cause: str

@@ -26,7 +26,7 @@ BACKEND = "demobackend"
 STAMP = (2024, 1, 2, 3, 4, 4)
 MTIME = 1704164644
 
-BACKEND_CODE = '''
+BACKEND_CODE = """
 import base64, hashlib, os, zipfile
 from pathlib import Path
 
@@ -58,16 +58,20 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
             item.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(item, data)
     return target
-'''
+"""
 
 
-def wheel_bytes(name: str, version: str, files: Mapping[str, bytes], *, generator: str = "demobackend 1.0", modes: Mapping[str, int] | None = None) -> bytes:
+def wheel_bytes(
+    name: str, version: str, files: Mapping[str, bytes], *, generator: str = "demobackend 1.0", modes: Mapping[str, int] | None = None
+) -> bytes:
     """A wheel over ``files`` with a true RECORD, written as the backend writes one."""
     info = f"{name}-{version}.dist-info"
     members = dict(files)
     members[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode()
     members[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: {generator}\nRoot-Is-Purelib: true\nTag: py3-none-any\n".encode()
-    rows = [f"{path},sha256={base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b'=').decode()},{len(data)}" for path, data in members.items()]
+    rows = [
+        f"{path},sha256={base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b'=').decode()},{len(data)}" for path, data in members.items()
+    ]
     members[f"{info}/RECORD"] = ("\n".join([*rows, f"{info}/RECORD,,"]) + "\n").encode()
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
