@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import threading
 from pathlib import Path
+from typing import Self
 
 from reprove.core.digests import Sha256
 from reprove.core.errors import ReproveError
@@ -31,7 +32,7 @@ class BuildLog:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="build-log", daemon=True)
 
-    def __enter__(self) -> BuildLog:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

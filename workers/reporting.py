@@ -12,7 +12,7 @@ from reprove.core.digests import Sha256, sha256
 from reprove.core.errors import ProblemError
 from reprove.core.outcomes import CAUSE_CLASSES, Finding, Level, Origin, Outcome
 from reprove.core.statements import report as reports
-from reprove.core.statements.codec import Facts, Timestamp
+from reprove.core.statements.codec import Facts, Hex4, Timestamp
 from reprove.core.statements.common import Statement
 from reprove.core.statements.parts import (
     Blob,
@@ -173,19 +173,19 @@ def _judge(document: Mapping[str, object], tried: Tried) -> Tried:
     tried = replace(tried, differences=differences[:MAX_SHOWN], difference_list=whole, difference_count=total)
     outcome = Outcome(text_of(document, "outcome"))
     if outcome is Outcome.REPRODUCED and text_of(document, "level") == Level.TIMES_STAMPED:
-        stamps = document.get("stamps")
-        listed = (
-            tuple(Stamp(str(row["member"]), int(row["offset"]), str(row["old"]), str(row["new"])) for row in stamps if isinstance(row, Mapping))
-            if isinstance(stamps, list)
-            else ()
-        )  # type: ignore[arg-type]  # Stamp's statement checks its hex
-        return replace(tried, level=Level.TIMES_STAMPED, stamps=listed)
+        return replace(tried, level=Level.TIMES_STAMPED, stamps=_stamps(document.get("stamps")))
     cause = document.get("cause")
     table = cause if isinstance(cause, Mapping) else {}
     if outcome is Outcome.REPRODUCED:
         # only bytes decide bitwise, and nothing else is called equal yet
         return replace(tried, ending=Ending(Outcome.DIFFERS, Cause("container", "the comparison claims a level that the bytes do not have")))
     return replace(tried, ending=Ending(outcome, Cause(text_of(table, "class"), text_of(table, "detail"))))
+
+
+def _stamps(rows: object) -> tuple[Stamp, ...]:
+    """The list of stamps; the statement checks its hex and its rules, the attester applies it and hashes."""
+    listed = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+    return tuple(Stamp(str(row["member"]), int(row["offset"]), Hex4(str(row["old"])), Hex4(str(row["new"]))) for row in listed)
 
 
 def describe(tried: Tried) -> str:

@@ -6,17 +6,18 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 _STALE = "attempt-"
 
 
 class Workspace:
-    """A context manager over ``<root>/attempt-<id>``. Inputs are hard links into the store: nothing is copied, nothing can be written through them."""
+    """A context manager over ``<root>/attempt-<id>``. Inputs are hard links into the store: nothing is copied, mounts are read-only."""
 
     def __init__(self, root: Path, attempt: str) -> None:
         self.path = root / f"{_STALE}{attempt}"
 
-    def __enter__(self) -> Workspace:
+    def __enter__(self) -> Self:
         # the same attempt never runs twice at once: what is here was left by a worker that died
         shutil.rmtree(self.path, ignore_errors=True)
         self.path.mkdir(parents=True)

@@ -64,10 +64,8 @@ def run(settings: Settings, purl: str, screen: Screen, *, as_json: bool) -> int:
 
 
 def _silently(client: Client, identifier: str) -> Json:
-    state: Json = {}
-    for state in client.follow(identifier):
-        pass
-    return state
+    *_, last = client.follow(identifier)
+    return last
 
 
 def _prove(client: Client, settings: Settings, rebuild: Json) -> Verdict:
@@ -150,9 +148,8 @@ def _show(verdict: Verdict, settings: Settings, screen: Screen) -> None:
                 screen.line(
                     f"  {'':<10} {safe(reason.get('rule', ''))}: {safe(reason.get('actual', ''), 120)}   {safe(reason.get('remedy') or '', 200)}"
                 )
-    screen.line(
-        f'  {"service":<10} http://{settings.host}:{settings.port}        eval "$(deploy/quickstart --env)" to use it; deploy/quickstart --stop to end it'
-    )
+    use = 'eval "$(deploy/quickstart --env)" to use it; deploy/quickstart --stop to end it'
+    screen.line(f"  {'service':<10} http://{settings.host}:{settings.port}        {use}")
 
 
 def _digests(original: object, rebuilt: object) -> str:

@@ -65,13 +65,13 @@ def run() -> None:
         error.show()
         code = EXIT_USAGE
     except click.Abort:
-        print("\nInterrupted; everything that is finished stays. Run deploy/quickstart again to go on.", file=sys.stderr)  # noqa: T201  # talk
+        click.echo("\nInterrupted; everything that is finished stays. Run deploy/quickstart again to go on.", err=True)
         code = EXIT_INFRASTRUCTURE
     except KeyboardInterrupt:
-        print("\nInterrupted; everything that is finished stays. Run deploy/quickstart again to go on.", file=sys.stderr)  # noqa: T201  # talk
+        click.echo("\nInterrupted; everything that is finished stays. Run deploy/quickstart again to go on.", err=True)
         code = EXIT_INFRASTRUCTURE
     except ReproveError as error:
-        print(error, file=sys.stderr)  # noqa: T201  # talk
+        click.echo(error, err=True)
         code = EXIT_USAGE if isinstance(error, CallerError) else EXIT_INFRASTRUCTURE
     sys.exit(code)
 
@@ -79,21 +79,14 @@ def run() -> None:
 def _status(settings: Settings, *, as_json: bool) -> int:
     rows = supervise.status(settings)
     if as_json:
-        print(
-            json.dumps(
-                {
-                    "home": str(settings.home),
-                    "url": start.url_of(settings),
-                    "processes": [{"name": row.name, "state": row.state, "pid": row.pid} for row in rows],
-                }
-            )
-        )  # data
+        processes = [{"name": row.name, "state": row.state, "pid": row.pid} for row in rows]
+        click.echo(json.dumps({"home": str(settings.home), "url": start.url_of(settings), "processes": processes}))
     elif not rows:
-        print(f"Nothing of {settings.home} runs.")  # noqa: T201  # data
+        click.echo(f"Nothing of {settings.home} runs.")
     else:
-        print(f"{start.url_of(settings)}   state in {settings.home}")  # noqa: T201  # data
+        click.echo(f"{start.url_of(settings)}   state in {settings.home}")
         for row in rows:
-            print(f"  {row.name:<12} {row.state:<10} {row.pid or ''}")  # noqa: T201  # data
+            click.echo(f"  {row.name:<12} {row.state:<10} {row.pid or ''}")
     return 0
 
 
@@ -111,16 +104,14 @@ def _env(settings: Settings) -> int:
     if not instance.exists(settings.home):
         raise CallerError(f"There is no instance in {settings.home}; deploy/quickstart makes one.")
     token = (settings.home / "secrets" / "client.token").read_text().strip()
-    print(f'export PATH="{Path(sys.executable).parent}:$PATH"')  # noqa: T201  # data
-    print(
-        f"export REPROVE_HOME={settings.home} REPROVE_URL={start.url_of(settings)} REPROVE_TOKEN={token} REPROVE_TRUST={settings.home / 'trust.json'}"
-    )  # data
+    click.echo(f'export PATH="{Path(sys.executable).parent}:$PATH" REPROVE_HOME={settings.home} REPROVE_URL={start.url_of(settings)}')
+    click.echo(f"export REPROVE_TOKEN={token} REPROVE_TRUST={settings.home / 'trust.json'}")
     return 0
 
 
 def _say_served(settings: Settings, screen: Screen, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(start.facts(settings)))  # noqa: T201  # data
+        click.echo(json.dumps(start.facts(settings)))
     screen.line()
     screen.line(f"Serving on {start.url_of(settings)}; environments are being made in the background (reprove env list).")
     screen.line('  eval "$(deploy/quickstart --env)" to use it; deploy/quickstart --stop to end it')

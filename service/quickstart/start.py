@@ -120,9 +120,8 @@ def _wait_ready(settings: Settings, screen: Screen) -> None:
         screen.bar("processes", 1 - (deadline - time.monotonic()) / _READY_SECONDS, f"waiting for {missing}")
         time.sleep(0.1)
     culprit = next((row.name for row in supervise.status(settings) if row.state != "running"), "api")
-    raise OwnError(
-        f"Not ready after {_READY_SECONDS} s: {missing}. Last words of {culprit} ({settings.home}/run/{culprit}.log):\n{supervise.tail(settings, culprit)}"
-    )
+    log = settings.home / "run" / f"{culprit}.log"
+    raise OwnError(f"Not ready after {_READY_SECONDS} s: {missing}. Last words of {culprit} ({log}):\n{supervise.tail(settings, culprit)}")
 
 
 def _not_ready(settings: Settings) -> str:

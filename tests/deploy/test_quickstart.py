@@ -87,7 +87,7 @@ def test_each_process_has_its_own_account_and_no_other_s_secret(quickstart: Quic
     for row in status["processes"]:
         assert row["state"] == "running", row
         pid = int((quickstart.home / "run" / f"{row['name']}.pid").read_text())
-        users[row["name"]] = os.stat(f"/proc/{pid}").st_uid
+        users[row["name"]] = Path(f"/proc/{pid}").stat().st_uid
     assert users["worker-1"] == 0
     others = [uid for name, uid in users.items() if name != "worker-1"]
     assert len(set(others)) == len(others)

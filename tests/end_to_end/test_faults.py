@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,7 +86,7 @@ def assert_clean(instance: Instance) -> None:
         volumes = subprocess.run(
             ["docker", "volume", "ls", "-q", "--filter", f"label={label}"], capture_output=True, text=True, check=True
         ).stdout.split()
-        with open("/proc/mounts") as mounts:
+        with Path("/proc/mounts").open() as mounts:
             mounted = [line for line in mounts if (instance.home / "instance").read_text().strip() in line]
         if not containers and not volumes and not mounted:
             return
