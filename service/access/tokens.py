@@ -81,7 +81,7 @@ def issue(
     tokens.insert(
         conn, id=token_id, sha256=sha256(secret.encode()), principal_id=principal_id, roles=wanted, prefixes=granted, now=now, expires=expires
     )
-    actor = by or Principal(principals.ensure(conn, issuer=ISSUER, subject="operator", kind="operator", now=now), ISSUER, "operator", "operator")
+    actor = by or operator(conn, now)
     audit.write(conn, actor, "token.create", token_id, now, subject=subject, roles=sorted(wanted), prefixes=sorted(granted))
     return NewToken(token_id, secret, expires)
 
@@ -90,5 +90,9 @@ def revoke(conn: Connection, token_id: str, *, now: datetime, by: Principal | No
     """End a token now; from the next call on it is refused. Raises ``not-found``."""
     if not tokens.revoke(conn, TokenId(token_id), now):
         raise ProblemError(Slug.NOT_FOUND, f"no token {token_id}")
-    actor = by or Principal(principals.ensure(conn, issuer=ISSUER, subject="operator", kind="operator", now=now), ISSUER, "operator", "operator")
-    audit.write(conn, actor, "token.revoke", token_id, now)
+    audit.write(conn, by or operator(conn, now), "token.revoke", token_id, now)
+
+
+def operator(conn: Connection, now: datetime) -> Principal:
+    """Whoever sits at the machine that holds the state folder: the principal of what commands do without a token."""
+    return Principal(principals.ensure(conn, issuer=ISSUER, subject="operator", kind="operator", now=now), ISSUER, "operator", "operator")

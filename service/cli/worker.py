@@ -17,8 +17,10 @@ from reprove import settings as settings_module
 from reprove.core import keys
 from reprove.core.errors import ProblemError, Slug
 from service.access import enrolled
+from service.access import tokens as access
 from service.access.enrolled import Enrolled, EnrolledKey
-from service.records import times
+from service.records import audit, times
+from service.records.database import open_database
 from service.records.principals import Role
 
 
@@ -42,6 +44,7 @@ def enroll(*, public_key: TextIO, name: str | None, role: str) -> None:
         if any(each.key == key and (each.until is None or each.until > now) for each in there.keys):
             raise ProblemError(Slug.INVALID_REQUEST, f"key {key.fingerprint} is enrolled already")
         row = EnrolledKey(name or Path(public_key.name).stem, Role(role), key, now)
+        _audit("worker.enroll", row)
         enrolled.store(home, Enrolled((*there.keys, row)))
     click.echo(key.fingerprint)
     click.echo(f"enrolled {row.name} for role {role}; trust.json is not changed: readers add worker keys themselves", err=True)
@@ -73,8 +76,20 @@ def revoke(name: str) -> None:
             raise ProblemError(Slug.NOT_FOUND, f"no enrolled key is named {name}")
         if len(hit) > 1:
             raise ProblemError(Slug.INVALID_REQUEST, f"{len(hit)} keys are named {name}: give the SHA-256 of one")
+        _audit("worker.revoke", hit[0])
         enrolled.store(home, Enrolled(tuple(replace(row, until=now) if row is hit[0] else row for row in there.keys)))
     click.echo(f"revoked {hit[0].name} ({hit[0].key.fingerprint})", err=True)
+
+
+def _audit(action: str, row: EnrolledKey) -> None:
+    """Record the change before it counts: a crash in between leaves a row of something that was begun."""
+    database = open_database(settings_module.load())
+    try:
+        with database.write() as conn:
+            now = times.now()
+            audit.write(conn, access.operator(conn, now), action, row.key.fingerprint, now, name=row.name, role=row.role.value)
+    finally:
+        database.close()
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """The records database: SQLite in WAL with synchronous=FULL, one writer at a time, short transactions, group commit.
 
-Writers of one host queue on a lock file before BEGIN IMMEDIATE, because SQLite's own busy handler polls with growing sleeps, which costs
-tail latency; the lock is advisory and dies with its process, and SQLite's own lock still decides. :meth:`Database.grouped` lets threads that write at
-the same time share one transaction and one fsync. A moment when the process dies before COMMIT leaves nothing; after it, everything.
+Writers of one host take a lock file before BEGIN IMMEDIATE, because SQLite's own busy handler polls with sleeps that grow to 100 ms, which
+costs tail latency; the lock is advisory and dies with its process, and SQLite's own lock still decides. :meth:`Database.grouped` lets threads
+that write at the same time share one transaction and one fsync. A moment when the process dies before COMMIT leaves nothing; after it, everything.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from service.records.schema import SCHEMA_VERSION, meta
 T = TypeVar("T")
 
 BUSY_SECONDS = 10
+POLL_SECONDS = 0.001
 MAX_GROUP = 64
 """Most writes that share one transaction: bounds how long the first of them waits."""
 
@@ -94,7 +96,16 @@ class Database:
 
     @contextmanager
     def _among_processes(self) -> Iterator[None]:
-        fcntl.flock(self._lock_file, fcntl.LOCK_EX)
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                # whoever holds it that long hangs: SQLite's lock decides then, and answers instead of waiting for ever
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(POLL_SECONDS)
         try:
             yield
         finally:

@@ -17,7 +17,7 @@ from reprove.core.errors import ProblemError, Slug
 from reprove.core.outcomes import Outcome
 from reprove.core.states import RebuildState
 from reprove.crashpoints import crash_point
-from service.records import attempts, ids, limits, rebuilds
+from service.records import attempts, audit, ids, limits, rebuilds
 from service.records.database import Database
 from service.records.ids import RebuildId, RequestId
 from service.records.principals import Principal
@@ -130,6 +130,7 @@ def cancel(conn: Connection, principal: Principal, rebuild_id: str, now: datetim
     if row.state not in (RebuildState.QUEUED, RebuildState.RUNNING):
         raise ProblemError(Slug.INVALID_REQUEST, f"the rebuild is {row.state}: it can no longer be cancelled")
     conn.execute(update(request).where(mine, request.c.cancelled.is_(None)).values(cancelled=now))
+    audit.write(conn, principal, "request.cancel", rebuild_id, now)
     waits = select(request.c.id).where(request.c.rebuild_id == rebuild_id, request.c.cancelled.is_(None)).limit(1)
     if conn.execute(waits).scalar() is not None:
         return row.state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 import threading
 from pathlib import Path
@@ -158,6 +159,14 @@ def test_a_stranger_who_holds_the_database_makes_us_say_so(world: World, monkeyp
     stranger.close()
     impatient.close()
     assert caught.value.problem.slug == "unavailable"
+
+
+def test_a_writer_that_hangs_with_the_lock_file_does_not_stop_the_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.records.database.BUSY_SECONDS", 0.2)
+    with world.db.path.with_name("records.db.lock").open("r+b") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        world.accept()
+    assert len(world.sql("SELECT * FROM request")) == 1
 
 
 def test_a_link_is_followed_so_that_the_journal_stands_beside_the_file(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from reprove.core.errors import ProblemError
 from reprove.core.states import RebuildState
-from service.records import requests, times
+from service.records import audit, requests, times
 from tests.service.world import PURL, World
 
 DAY = timedelta(days=1)
@@ -129,6 +129,8 @@ def test_only_those_who_asked_can_cancel_and_the_last_one_stops_it(world: World)
         assert requests.cancel(conn, client, rebuild, times.now()) is RebuildState.QUEUED
         assert requests.cancel(conn, other, rebuild, times.now()) is RebuildState.CANCELLED
         assert requests.cancel(conn, other, rebuild, times.now()) is RebuildState.CANCELLED
+        done_by = [row["principal_id"] for row in audit.of_target(conn, rebuild)]
+    assert done_by == [client.id, client.id, other.id]
     assert world.accept().rebuild_id != rebuild
 
 

@@ -211,6 +211,39 @@ def test_a_worker_that_dies_is_replaced_in_time_and_the_scheduler_may_die_too(in
     world.db.close()
 
 
+@pytest.mark.soak
+def test_at_default_settings_a_lost_worker_is_followed_within_thirty_seconds() -> None:
+    with temporary_home() as home:
+        defaults = {"heartbeat_seconds": 5, "lease_seconds": 15, "reconcile_seconds": 5}
+        instance = make_instance(home, index_url="http://127.0.0.1:9/simple/", fetch_allow=("http://127.0.0.1:9",), **defaults)
+        try:
+            world, api, rebuild = working(instance)
+            attempt = world.open_attempt(rebuild)
+            until(lambda: rung(world, attempt), 10)
+            api.on(api.claim(attempt, "resolve"), "heartbeat", {})
+            lost = time.monotonic()
+            until(lambda: len(world.json(rebuild)["attempts"]) == 2 and rung(world, world.open_attempt(rebuild)), 30)
+            api.claim(world.open_attempt(rebuild), "resolve")
+            assert time.monotonic() - lost < 30
+            world.db.close()
+        finally:
+            instance.stop()
+
+
+@pytest.mark.parametrize("name", ["scheduler", "workerapi"])
+def test_sigterm_ends_a_process_with_zero_while_clients_hold_connections(instance: Instance, name: str) -> None:
+    world, api, rebuild = working(instance)
+    until(lambda: rung(world, world.open_attempt(rebuild)), 10)
+    connection = http.client.HTTPConnection("127.0.0.1", instance.settings.worker_api_port, timeout=5)
+    connection.request("GET", "/healthz")
+    connection.getresponse().read()
+    assert instance.terminate(name, 10) == 0
+    connection.close()
+    start(instance, name)
+    api.claim(world.open_attempt(rebuild), "resolve")
+    world.db.close()
+
+
 def test_redis_may_be_away_at_accept_dispatch_and_finish(instance: Instance) -> None:
     start(instance, "api")
     start(instance, "workerapi")
