@@ -91,10 +91,10 @@ class WorkerClient:
         self._timeout = timeout
         self._local = threading.local()
 
-    def claim(self, attempt: str, worker: Sha256) -> Claim | None:
+    def claim(self, attempt: str, worker: Sha256, *, patience: float | None = None) -> Claim | None:
         """Claim an attempt; None when it cannot be claimed any more (duplicate delivery, cancelled)."""
         try:
-            body = self._json("POST", "/w/v1/claims", {"attempt": attempt, "worker": worker})
+            body = self._json("POST", "/w/v1/claims", {"attempt": attempt, "worker": worker}, patience=patience)
         except LeaseLostError:
             return None
         with _contract():
@@ -116,7 +116,10 @@ class WorkerClient:
     def heartbeat(
         self, lease: str, events: Sequence[Mapping[str, object]] = (), waiting: Mapping[str, str] | None = None, *, patience: float | None = None
     ) -> Beat:
-        """Extend the lease and hand over what happened. Raises LeaseLostError when it is gone."""
+        """Extend the lease and hand over what happened. Raises LeaseLostError when it is gone.
+
+        With ``patience`` (seconds), a service that hangs is given up after about as long: a lease does not wait.
+        """
         body = self._json("POST", f"/w/v1/leases/{lease}/heartbeat", {"events": list(events), "waiting": waiting}, patience=patience)
         with _contract():
             return Beat(float(body["lease_seconds"]), bool(body["cancel"]))
@@ -152,6 +155,7 @@ class WorkerClient:
         found = store.find(sha256)
         if found is not None:
             return found
+        self._local.timeout = None
         deadline = time.monotonic() + self._patience
         for pause in _pauses():
             try:
@@ -202,6 +206,7 @@ class WorkerClient:
         headers: Mapping[str, str] | None = None,
         patience: float | None = None,
     ) -> _Answer:
+        self._local.timeout = None if patience is None else max(patience, 1.0)
         deadline = time.monotonic() + (self._patience if patience is None else patience)
         for pause in _pauses():
             try:
@@ -245,6 +250,10 @@ class WorkerClient:
             make = http.client.HTTPSConnection if self._tls else http.client.HTTPConnection
             connection = make(self._host, self._port, timeout=self._timeout)
             self._local.connection = connection
+        timeout = getattr(self._local, "timeout", None) or self._timeout
+        connection.timeout = timeout
+        if connection.sock is not None:
+            connection.sock.settimeout(timeout)
         return connection
 
     def close(self) -> None:

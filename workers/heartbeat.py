@@ -15,7 +15,7 @@ from typing import Self
 
 import structlog
 
-from reprove.core.errors import ProblemError
+from reprove.core.errors import ProblemError, ReproveError
 from reprove.core.states import Phase
 from workers.client import LeaseLostError, WorkerApiError, WorkerClient
 
@@ -107,8 +107,9 @@ class Heartbeat:
         self.event(phase, "started", candidate=candidate)
         try:
             yield notes
-        except BaseException:
-            self.event(phase, "failed", notes.get("detail", ""), seconds=time.monotonic() - started, candidate=candidate)
+        except BaseException as error:
+            detail = notes.get("detail") or (str(error) if isinstance(error, ReproveError) else type(error).__name__)
+            self.event(phase, "failed", detail, seconds=time.monotonic() - started, candidate=candidate)
             raise
         self.event(phase, "done", notes.get("detail", ""), seconds=time.monotonic() - started, candidate=candidate)
 

@@ -23,6 +23,7 @@ from workers.inputs.store import InputStore
 from workers.sandbox import Engine, EngineUnavailableError, connect
 
 LOOK_SECONDS = 2.0
+CLAIM_SECONDS = 30.0
 ENGINE_SECONDS = 3600.0
 _log = structlog.get_logger(__name__)
 
@@ -107,7 +108,12 @@ def _attempt(kind: str, attempt: str, run: Callable[[WorkerContext], None]) -> N
     structlog.contextvars.bind_contextvars(attempt=attempt)
     client = WorkerClient(runtime.api_url, runtime.token)
     try:
-        claim = client.claim(attempt, runtime.signer.public_key.fingerprint)
+        try:
+            claim = client.claim(attempt, runtime.signer.public_key.fingerprint, patience=CLAIM_SECONDS)
+        except WorkerApiError as error:
+            # Nothing is claimed, or nobody heard that it is: the scheduler rings again, or the lease runs out.
+            _log.warning("could not claim", reason=str(error))
+            return
         if claim is None:
             _log.info("nothing to claim")
             return

@@ -61,6 +61,7 @@ def prepare(kind: str, settings: Settings) -> Runtime:
     signer = open_signer(uri, public_pem=settings.home / "secrets" / f"{name}.pub")
     if signer.public_key.is_ed25519:
         raise OwnError(f"the key of {name} must be ECDSA P-256: stock verifiers read no other in statements")
+    _password(settings, "resolver" if kind == "resolve" else "worker")
     if kind == "resolve":
         _check_index(settings)
     _check_keys(settings, kind)
@@ -69,8 +70,11 @@ def prepare(kind: str, settings: Settings) -> Runtime:
 
 def connect(settings: Settings, role: str) -> Redis:
     """Connect to this instance's Redis as ``role``."""
-    password = _read(settings.home / "secrets" / f"redis-{role}.password", "run `reprove init` first")
-    return Redis(unix_socket_path=str(settings.sockets / "redis.sock"), username=role, password=password, socket_connect_timeout=5)
+    return Redis(unix_socket_path=str(settings.sockets / "redis.sock"), username=role, password=_password(settings, role), socket_connect_timeout=5)
+
+
+def _password(settings: Settings, role: str) -> str:
+    return _read(settings.home / "secrets" / f"redis-{role}.password", "run `reprove init` first")
 
 
 def serve(runtime: Runtime) -> int:

@@ -52,7 +52,7 @@ def test_it_beats_and_hands_over_every_event_in_order(client: WorkerClient, api:
         ("fetch", "started", ""),
         ("fetch", "done", "2 inputs"),
         ("build", "started", ""),
-        ("build", "failed", ""),
+        ("build", "failed", "ValueError"),
         ("report", "started", "y" * 10),
     ]
     assert len(api.events[-1]["detail"]) == 400
@@ -94,6 +94,16 @@ def test_a_service_out_of_reach_for_as_long_as_the_lease_lasts_is_a_lost_lease(c
         with pytest.raises(LeaseLostError, match="could not be reached"):
             heartbeat.pause(10)
         assert 0.3 < time.monotonic() - started < 5
+
+
+def test_a_service_that_hangs_is_out_of_reach_too(client: WorkerClient, api: SimWorkerApi) -> None:
+    with beating(client, api, seconds=2) as heartbeat:
+        until(lambda: api.beats)
+        api.fail = lambda _m, _p: time.sleep(20)  # type: ignore[func-returns-value]
+        started = time.monotonic()
+        with pytest.raises(LeaseLostError, match="could not be reached"):
+            heartbeat.pause(15)
+        assert time.monotonic() - started < 6
 
 
 def test_a_short_outage_is_not(client: WorkerClient, api: SimWorkerApi) -> None:
@@ -198,6 +208,12 @@ def test_sigterm_gives_the_attempt_back_and_restores_the_handler(runtime: jobs.R
     jobs._attempt("resolve", ATTEMPT, run)
     assert api.ended == [("release", {"reason": "the worker is shutting down", "retry": True})]
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_service_that_is_away_at_the_claim_is_no_failure(runtime: jobs.Runtime, api: SimWorkerApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "CLAIM_SECONDS", 0.2)
+    api.fail = lambda _m, _p: (503, "unavailable")
+    jobs._attempt("resolve", ATTEMPT, lambda _context: pytest.fail("ran"))
 
 
 def test_what_cannot_be_claimed_is_left_alone(runtime: jobs.Runtime, api: SimWorkerApi) -> None:

@@ -291,6 +291,7 @@ def test_an_attempt_goes_on_while_redis_is_gone_and_ends_once(sim: SimIndex, api
     [
         (lambda home: (home / "instance").unlink(), "reprove init"),
         (lambda home: (home / "secrets/resolver.token").unlink(), "reprove token create --role resolve"),
+        (lambda home: (home / "secrets/redis-resolver.password").unlink(), "reprove init"),
         (lambda home: (home / "secrets/resolver.key").chmod(0o444), "can be read by others"),
         (lambda home: (home / "config.toml").write_text('index_pypi_url = "http://index.example/simple/"'), "not listed in fetch_allow"),
         (lambda home: (home / "config.toml").write_text(""), "index_pypi_url is not set"),
