@@ -206,12 +206,20 @@ def row_of(document: Json, events: list[Json]) -> Json:
             phases[phase] = round(phases.get(phase, 0.0) + float(event["seconds"]), 3)
     row["seconds"] = phases
     told = next((str(event.get("detail", "")) for event in events if event.get("phase") == "recipe" and event.get("status") == "done"), "")
-    backend = re.match(r"[A-Za-z][A-Za-z0-9._-]{0,40}", told)
-    row["backend"] = backend[0] if backend else "unknown"
+    row["backend"] = backend_of(told)
     row["recipe"] = told
     if document.get("created") and document.get("finished"):
         row["total"] = round(_moment(document["finished"]) - _moment(document["created"]), 3)
     return row
+
+
+def backend_of(recipe: str) -> str:
+    """The build backend among a recipe's pins (``setuptools==40.6.2, wheel==0.32.3 on Python 3.9 …``); wheel only when nothing else is pinned."""
+    pins = re.findall(r"([A-Za-z][A-Za-z0-9._-]{0,40})==", recipe)
+    named = [pin.lower().replace("_", "-") for pin in pins]
+    if "setuptools" in named:
+        return "setuptools"
+    return next((pin for pin in named if pin != "wheel"), named[0] if named else "unknown")
 
 
 def _moment(text: object) -> float:

@@ -28,7 +28,7 @@ from reprove.core.states import Phase
 BAR_AFTER_SECONDS = 2.0
 LOG_LINES = 5
 LOG_SECONDS = 0.7
-_DOING = {
+_DOING: dict[str, str] = {
     Phase.RESOLVE: "which bytes are the original, which are the source",
     Phase.WAIT: "waiting",
     Phase.RECIPE: "how it was built",
@@ -133,18 +133,20 @@ class PlainScreen:
         return None
 
     def state(self, rebuild: Json) -> None:
-        """Say what is waited for, once."""
-        waiting = waiting_text(rebuild)
-        if waiting and waiting != self._said:
-            self._out.print(Text(f"  {'wait':<10} {waiting}"))
-        self._said = waiting
+        """Say what is waited for, once for each reason: a position that changes is not news."""
+        waiting = rebuild.get("waiting")
+        reason = safe(waiting.get("reason"), 60) if isinstance(waiting, dict) else ""
+        if reason and reason != self._said:
+            self._out.print(Text(f"  {'wait':<10} {waiting_text(rebuild)}"))
+        self._said = reason or self._said
 
     def events(self, events: Iterable[Json]) -> None:
         """Print each step that ended."""
         for event in events:
             step = self._steps.event(event)
             if step is not None and step.phase != Phase.WAIT:
-                self._out.print(Text(f"  {step.label:<10} {'failed: ' if step.failed else ''}{step.detail}  {seconds(step.took or 0.0)}"))
+                what = step.detail or _DOING.get(step.phase, "")
+                self._out.print(Text(f"  {step.label:<10} {'failed: ' if step.failed else ''}{what}  {seconds(step.took or 0.0)}"))
 
     def log(self, text: str) -> None:
         """The log is not shown in a pipe; ``reprove logs -f`` is for that."""
@@ -204,7 +206,7 @@ class LiveScreen:
         running = self._steps.running
         for step in self._steps.steps:
             took = time.monotonic() - step.started if step.took is None else step.took
-            detail = step.detail or (_DOING[Phase(step.phase)] if step.phase in set(Phase) else "")
+            detail = step.detail or _DOING.get(step.phase, "")
             style = "red" if step.failed else "bold" if step is running else ""
             mark: RenderableType = self._spinner if step is running else Text("x" if step.failed else " ")
             lead = Table.grid(padding=(0, 1))
@@ -220,8 +222,8 @@ def waiting_text(rebuild: Json) -> str:
     """Why nothing happens to the rebuild at the moment, or an empty string."""
     waiting = rebuild.get("waiting")
     if isinstance(waiting, dict):
-        detail = safe(waiting.get("detail") or "", 300)
-        return f"{safe(waiting.get('reason', ''), 60)}{f': {detail}' if detail else ''}"
+        detail, reason = safe(waiting.get("detail") or "", 300), safe(waiting.get("reason", ""), 60)
+        return f"{'queued' if reason == 'queue' else reason}{f': {detail}' if detail else ''}"
     return "queued" if rebuild.get("state") == "queued" else ""
 
 

@@ -18,6 +18,12 @@ _STYLES = {
     "pending": "bold yellow",
 }
 MAX_ROWS = 20
+_KINDS = {
+    "https://slsa.dev/provenance/v1": "provenance",
+    "https://slsa.dev/verification_summary/v1": "summary",
+    "urn:reprove:predicate:comparison:v0.1": "comparison",
+    "urn:reprove:predicate:decision:v0.1": "decision",
+}
 
 
 def style_of(word: object) -> str:
@@ -63,7 +69,8 @@ def differences(rows: list[Json]) -> None:
 def attestation(item: Json) -> None:
     """Print one line of a search."""
     subject = _object(item, "subject")
-    word = item.get("outcome") or str(item.get("predicateType", "")).rsplit(":", 2)[-2 if "urn:" in str(item.get("predicateType")) else -1]
+    kind = str(item.get("predicateType", ""))
+    word = item.get("outcome") or _KINDS.get(kind, kind)
     line = Text()
     line.append(f"{safe(item.get('logIndex', '')):>8}  ")
     line.append(f"{safe(word):<18}", style=style_of(item.get("outcome")) if item.get("outcome") else "")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reprove.cli.corpus import read_corpus
+from reprove.cli.corpus import backend_of, read_corpus
 from tests.cli.conftest import Fake, Ran, Reply, done
 
 Run = Callable[..., Ran]
@@ -57,9 +57,9 @@ def test_each_wheel_gets_a_row_with_outcome_and_seconds_by_phase(service: Fake, 
     rows = json.loads((tmp_path / "corpus.results.json").read_text())["wheels"]
     assert len(rows) == 6
     assert all(row["seconds"] == {"recipe": 0.1, "build": 3.0} for row in rows)
-    assert {(row["backend"], row["total"]) for row in rows} == {("flit_core", 5.0)}
+    assert {(row["backend"], row["total"]) for row in rows} == {("flit-core", 5.0)}
     assert sum(row.get("level") == "bitwise" for row in rows) == 4
-    assert "flit_core" in ran.out
+    assert "flit-core" in ran.out
     assert "differs: payload" in ran.out
     assert {body["purl"] for body in service.posted("/v1/requests")} == {
         f"pkg:pypi/p{at}@1.0?file_name=p{at}-1.0-py3-none-any.whl" for at in range(6)
@@ -106,3 +106,17 @@ def test_a_bad_list_is_refused_before_anything_is_posted(service: Fake, run: Run
     path.write_bytes(data)
     assert run("corpus", "run", str(path)).code == 2
     assert service.seen == []
+
+
+PINS = [
+    ("wheel==0.32.3, setuptools==40.6.2 on Python 3.9", "setuptools"),
+    ("flit_core==3.9.0 on Python 3.11", "flit-core"),
+    ("wheel==0.32.3 on Python 3.9", "wheel"),
+    ("no pins on Python 3.11", "unknown"),
+    ("", "unknown"),
+]
+
+
+@pytest.mark.parametrize(("recipe", "backend"), PINS)
+def test_the_backend_is_read_off_the_pins(recipe: str, backend: str) -> None:
+    assert backend_of(recipe) == backend
