@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import threading
@@ -16,8 +17,9 @@ import click
 from reprove import settings
 from reprove.cli.terminal import console, out, print_json, safe, talk
 from reprove.core.errors import ProblemError, Slug
-from workers.environments import EnvironmentFaultError, EnvironmentStore, Spec, load_spec, lock_environment, make_environment
+from workers.environments import Environment, EnvironmentFaultError, EnvironmentStore, Spec, load_spec, lock_environment, make_environment
 from workers.environments.values import Progress
+from workers.sandbox import SandboxError, connect
 
 UNUSED_DAYS = 30
 PROGRESS_SECONDS = 0.5
@@ -115,7 +117,14 @@ def remove_command(name: str) -> None:
         if found is None:
             raise ProblemError(Slug.NOT_FOUND, f"environment {name[:64]} is not made here (reprove env list)")
         freed = store.forget(found)
+    _unload(found)
     out(f"{found.name}  {freed / 1e6:.0f} MB freed; lock sha256:{found.lock_sha256[:12]}… and its packages stay (reprove env make {found.name})")
+
+
+def _unload(found: Environment) -> None:
+    """Let the engine forget the image too; an engine that is not there, or uses it at this moment, keeps it."""
+    with contextlib.suppress(SandboxError), contextlib.closing(connect()) as client:
+        client.call("DELETE", f"/images/sha256:{found.image_config_digest}")
 
 
 def _store() -> EnvironmentStore:

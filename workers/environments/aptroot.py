@@ -113,7 +113,7 @@ def run_lines(command: list[str], *, seconds: float, umask: int = 0o022) -> Iter
         assert process.stdout is not None
         try:
             for line in process.stdout:
-                last = [*last[-4:], line.strip()]
+                last = [*last[-40:], line.strip()]
                 yield line
         except BaseException:
             process.terminate()
@@ -121,7 +121,8 @@ def run_lines(command: list[str], *, seconds: float, umask: int = 0o022) -> Iter
     if process.returncode == 124:
         raise EnvironmentFaultError(f"{command[0]} took longer than {seconds:g} s")
     if process.returncode != 0:
-        said = next((line for line in reversed(last) if line.startswith(("E:", "error"))), last[-1] if last else "it said nothing")
+        # the first complaint among the last lines is the cause, what follows is how the tool gave up
+        said = next((line for line in last if line.startswith(("E:", "error", "dpkg: error"))), last[-1] if last else "it said nothing")
         raise EnvironmentFaultError(f"{command[0]} failed ({process.returncode}): {said[:300]}")
 
 

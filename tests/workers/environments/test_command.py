@@ -57,7 +57,8 @@ def test_an_environment_locked_anew_is_used_as_it_was_until_it_is_made(home: Pat
     assert store.lock_of("bookworm-python") == newer.sha256
 
 
-def test_removing_keeps_lock_and_packages(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_removing_keeps_lock_and_packages(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent.sock")  # the image itself is shared with other tests
     assert exit_code_of(["env", "remove", "bookworm-python"]) == 0
     assert "stay" in capsys.readouterr().out
     assert environments.find(home, "bookworm-python") is None
