@@ -13,7 +13,7 @@ from workers.inputs.index import IndexFile, Page
 SDIST_SLACK = timedelta(hours=1)
 """A publisher uploads a release's files one after the other; a source that comes later than this was not there when the wheel was built."""
 
-LISTED = 40
+LISTED_CHARACTERS = 1500
 NEWEST = 3
 
 
@@ -109,5 +109,9 @@ def _newest(page: Page) -> str:
 
 
 def _names(listing: tuple[IndexFile, ...]) -> str:
-    names = ", ".join(file.name for file in listing[:LISTED])
-    return names + (f" and {len(listing) - LISTED} more" if len(listing) > LISTED else "")
+    names: list[str] = []
+    for file in listing:
+        if sum(len(name) + 2 for name in names) + len(file.name) > LISTED_CHARACTERS:
+            return f"{', '.join(names)} and {len(listing) - len(names)} more"
+        names.append(file.name)
+    return ", ".join(names)
