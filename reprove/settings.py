@@ -19,7 +19,7 @@ from reprove.core.errors import OwnError
 _IGNORED = frozenset(
     {
         *("REPROVE_CONFIG", "REPROVE_URL", "REPROVE_TOKEN", "REPROVE_TRUST", "REPROVE_FAIL_AT", "REPROVE_FAIL_IN"),
-        *("REPROVE_WORKER_NAME", "REPROVE_TEST_CACHE", "REPROVE_TOOLS"),
+        *("REPROVE_WORKER_NAME", "REPROVE_TEST_CACHE", "REPROVE_TOOLS", "REPROVE_INTEROP"),
     }
 )
 _SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)?\Z")

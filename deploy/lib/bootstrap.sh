@@ -67,7 +67,7 @@ make_venv() {
     index=${PIP_INDEX_URL:-$index}
     [ -z "$index" ] || args=(--default-index "$index")
     bar python 35 "packages by hash"
-    SSL_CERT_FILE=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt} "$folder/bin/uv" pip install -q --no-config "${args[@]}" \
+    SSL_CERT_FILE=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt} "$folder/bin/uv" pip install -q --no-config --compile-bytecode "${args[@]}" \
       --python "$folder/bin/python" --require-hashes -r "$REPO/$requirements" || die "uv could not install the packages of $requirements (above)."
     cp "$REPO/$requirements" "$folder/requirements.txt"
   fi
@@ -88,7 +88,7 @@ install_own_code() {
   copy=$(mktemp -d)
   cp -r "$REPO"/{reprove,service,workers,pyproject.toml,README.md} "$copy/"
   find "$copy" -name __pycache__ -prune -exec rm -rf {} +
-  "$1/bin/uv" pip install -q --no-config --offline --no-deps --no-build-isolation --reinstall-package reprove --python "$1/bin/python" "$copy" || die "could not install our own code (above)."
+  "$1/bin/uv" pip install -q --no-config --compile-bytecode --offline --no-deps --no-build-isolation --reinstall-package reprove --python "$1/bin/python" "$copy" || die "could not install our own code (above)."
   rm -rf "$copy"
 }
 

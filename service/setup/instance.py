@@ -164,7 +164,8 @@ def _write_trust(settings: Settings, *, log_vkey: str, witness_vkey: str) -> Non
             {
                 "name": settings.operator,
                 "attesters": [{"spki": attester.base64, "from": now}],
-                "workers": [{"spki": key.base64, "from": now} for key in (*workers.values(), resolver)],
+                "workers": [{"spki": key.base64, "from": now} for key in workers.values()],
+                "resolvers": [{"spki": resolver.base64, "from": now}],
             }
         ],
     }
