@@ -68,6 +68,8 @@ def build(inner: Path, outer: Path, work: Path) -> Json:
     recipe = json.loads((inner / "recipe.json").read_text(encoding="utf-8"))
     (work / "src").mkdir(parents=True)
     umask = int(recipe.get("umask", "022"), 8)
+    os.environ["TZ"] = str(recipe.get("source_tz") or "UTC")
+    time.tzset()
     tree = unpack(inner / "source", work / "src", 0 if recipe.get("source_modes") == "kept" else umask)
     python = make_environment(work / "env", sorted((inner / "inputs").glob("*.whl")))
     env = environment(recipe, work)
@@ -184,7 +186,7 @@ def place_of_link(target: Path, info: tarfile.TarInfo) -> Path:
 
 
 def unpack_zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, mask: int, folders: Folders) -> None:
-    """One member of a zip; see :func:`unpack`. Its times have no zone and are read as UTC."""
+    """One member of a zip; see :func:`unpack`. Its times have no zone; the recipe names the one they were written in."""
     mode = info.external_attr >> 16
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise FailedError("unsafe-source", f"{info.filename[:200]!r} is a link or device")
@@ -201,9 +203,9 @@ def unpack_zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: P
 
 
 def zip_time(info: zipfile.ZipInfo) -> float:
-    """Seconds since 1970 of a zip member; TZ is UTC here."""
+    """Seconds since 1970 of a zip member, in the zone that :func:`build` set."""
     try:
-        return time.mktime((*info.date_time, 0, 0, 0))
+        return time.mktime((*info.date_time, 0, 0, -1))
     except (ValueError, OverflowError):
         return 315532800
 

@@ -19,6 +19,7 @@ class Draft:
     """A recipe draft. ``requirements`` are PEP 508; those with ``==`` are pins, which also bind what other requirements ask for.
 
     ``cut`` (RFC 3339): the index as of then. ``source_modes``: ``masked`` takes the umask off the source's modes, ``kept`` leaves them.
+    ``source_tz``: the zone in which a zip source wrote its times, which have none; ``tz`` is the build's.
     """
 
     environment: str
@@ -28,6 +29,7 @@ class Draft:
     output: str
     source_date_epoch: int | None = None
     tz: str = "UTC"
+    source_tz: str = "UTC"
     umask: str = "022"
     source_modes: str = "masked"
     entry: str = "pep517"
@@ -50,6 +52,7 @@ class Draft:
             "cut": self.cut,
             "source_date_epoch": self.source_date_epoch,
             "tz": self.tz,
+            "source_tz": self.source_tz,
             "umask": self.umask,
             "source_modes": self.source_modes,
             "entry": self.entry,

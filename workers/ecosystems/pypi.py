@@ -128,6 +128,12 @@ def _clock(draft: Draft, evidence: Evidence, backend: Backend | None, because: l
         because.append(Because("R3", "one time over the whole wheel"))
         return replace(draft, source_date_epoch=epoch)
     because.append(Because("R4", "several times, or the backend's constant: SOURCE_DATE_EPOCH unset, the source's times kept"))
+    if backend is not None and backend.setuptools and _table(evidence, "source").get("format") == "zip":
+        # the wheel has the same times in UTC, so here the source is the local side
+        zone = local_zone((mtime, wheel) for wheel, mtime in _pairs(evidence, "pairs"))
+        if zone is not None and zone.name != "UTC":
+            because.append(Because("R5", f"the zip source has local times: {zone.name}"))
+            draft = replace(draft, source_tz=zone.posix)
     if distribution == "flit-core":
         zone = local_zone(_pairs(evidence, "pairs"))
         if zone is not None and zone.name != "UTC":

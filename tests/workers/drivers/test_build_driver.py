@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.archive.zips import sdist
+from tests.archive.zips import MTIME, Part, sdist, zip_bytes
 
 DRIVER = Path(__file__).parents[3] / "workers" / "drivers" / "build.py"
 WHEEL = "demo-1.0-py3-none-any.whl"
@@ -209,6 +209,14 @@ def test_set_id_bits_of_the_source_are_dropped(tmp_path: Path) -> None:
 def test_a_source_that_cannot_be_unpacked_is_an_answer(tmp_path: Path, source: bytes) -> None:
     result, _ = run(tmp_path, RECIPE, source)
     assert "failed" in result
+
+
+@pytest.mark.parametrize(("zone", "mtime"), [("UTC", MTIME), ("XXX-8", MTIME - 8 * 3600), ("EST5EDT,M3.2.0,M11.1.0", MTIME + 5 * 3600)])
+def test_a_zip_source_has_its_times_in_the_recipes_zone(tmp_path: Path, zone: str, mtime: int) -> None:
+    run(tmp_path, {**RECIPE, "source_tz": zone}, zip_bytes([Part(f"demo-1.0/{name}", data) for name, data in TREE.items()]))
+    found = facts(tmp_path)
+    assert found["mtime"] == mtime
+    assert found["env"]["TZ"] == "UTC"  # type: ignore[index]
 
 
 def test_two_top_folders_are_a_layout_that_is_named(tmp_path: Path) -> None:

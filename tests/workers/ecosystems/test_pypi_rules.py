@@ -64,6 +64,7 @@ class Case:
 
     def __init__(self, generator: str, *, uploaded: str = "2023-07-01T00:00:00Z", name: str = "demo-1.0-py3-none-any.whl", **options: Any) -> None:
         self.uploaded, self.name = uploaded, name
+        self.source: bytes = options.pop("source", b"")
         self.files: dict[str, bytes] = {"demo/__init__.py": b"x = 1\n", "setup.py": b"", **options.pop("files", {})}
         self.wheel = made_wheel(generator, **options)
 
@@ -72,7 +73,7 @@ class Case:
 
     def evidence(self, driver: ModuleType, tmp_path: Path) -> Mapping[str, Any]:
         (tmp_path / "original").write_bytes(self.wheel)
-        (tmp_path / "source").write_bytes(sdist(self.files))
+        (tmp_path / "source").write_bytes(self.source or sdist(self.files))
         result: dict[str, Any] = {"findings": []}
         driver.collect(tmp_path, {"original": {"name": self.name, "uploaded": self.uploaded}}, result)
         return json.loads(json.dumps(result))  # type: ignore[no-any-return]
@@ -134,6 +135,14 @@ STORIES: dict[str, tuple[Case, dict[str, Any]]] = {
     "R4 several times mean that it was unset": (Case("bdist_wheel (0.40.0)", info=LATER), {"source_date_epoch": None}),
     "R5 flit wrote local time": (Case("flit 3.9.0", time=PLUS_8, info=CONSTANT_2016, files=FLIT), {"tz": "XXX-8"}),
     "R5 setuptools writes UTC": (Case("bdist_wheel (0.40.0)", time=PLUS_8, info=LATER), {"tz": "UTC"}),
+    "R5 a zip source has local times": (
+        Case(
+            "bdist_wheel (0.40.0)",
+            info=LATER,
+            source=zip_bytes([Part("demo-1.0/demo/__init__.py", b"x = 1\n", time=PLUS_8), Part("demo-1.0/setup.py")]),
+        ),
+        {"source_tz": "XXX-8", "tz": "UTC"},
+    ),
     "R6 a license that METADATA does not name is setuptools before 57": (
         Case("bdist_wheel (0.37.0)", metadata=OWN_PLATFORM, license_name="LICENSE"),
         {"requirements": ("wheel==0.37.0", "setuptools<57")},
