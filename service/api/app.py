@@ -7,7 +7,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from reprove import settings as settings_module
 from reprove.settings import Settings
-from service.api import artifacts, attestations, context, decisions, health, keys, log, metrics, openapi, problem, rates, rebuilds, requests
+from service.api import artifacts, attestations, context, decisions, health, keys, log, metrics, openapi, problem, rates, rebuilds, requests, tracing
 from service.api.operation import OPERATIONS, UnsupportedMediaError, unsupported_media, view_of
 from service.records.database import Database, open_database
 
@@ -32,9 +32,11 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         app.add_url_rule(declared.rule, declared.name, view_of(declared), methods=[declared.method], provide_automatic_options=False)
     problem.install(app)
     app.register_error_handler(UnsupportedMediaError, unsupported_media)
+    app.before_request(tracing.begin)
     app.before_request(_refuse_large)
     app.after_request(_harden)
     app.after_request(rates.tell)
+    app.after_request(tracing.end)
     measured.install(app)
     return app
 

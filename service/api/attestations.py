@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from flask import Response
+from sqlalchemy import Connection
 
 from reprove.core.canonical import canonical
 from reprove.core.checkpoints import parse_checkpoint
@@ -27,6 +29,7 @@ from service.records.principals import Role
 from service.records.statements import Search
 
 PAGE, MAX_PAGE = 100, 200
+_ID = re.compile(r"[0-9a-f]{64}")
 _HEX = r"(?:sha256:)?[0-9a-f]{64}"
 _TAGS = {STATEMENT: "statement", DSSE: "dsse", BUNDLE_TYPE: "bundle"}
 _FILTERS = (
@@ -66,7 +69,8 @@ def list_attestations(call: Call) -> Response:
         below: int | None = None
         if cursor is not None:
             # the cursor carries the first page's size, so that every page speaks of the same tree
-            below, complete = (int(part) for part in cursor.split("-"))
+            below, first = (int(part) for part in cursor.split("-"))
+            complete = min(first, complete)
         rows = statements.search(conn, wanted, below=below, limit=limit + 1)
         items = [proven.item() for proven in call.api.prover.prove(conn, rows[:limit])]
     more = f"{rows[limit - 1].log_index}-{complete}" if len(rows) > limit else None
@@ -87,7 +91,7 @@ def get_attestation(call: Call, *, id: str) -> Response:  # noqa: A002  # the pa
     """Read one attestation: statement, envelope, Sigstore bundle or evidence."""
     media = choose((STATEMENT, DSSE, BUNDLE_TYPE, EVIDENCE))
     with call.api.database.read() as conn:
-        proven = one(call, id)
+        proven = one(call, conn, id)
         if media == EVIDENCE:
             data = evidence_of(call.api, conn, proven)
             answer = immutable(data, media, f"{id}-{sha256(data)[:16]}")
@@ -100,17 +104,14 @@ def get_attestation(call: Call, *, id: str) -> Response:  # noqa: A002  # the pa
     return answer
 
 
-def one(call: Call, identifier: str) -> Proven:
-    """The attestation with this id. Raises ``not-found`` for one that is not in the log, or private and not the caller's."""
-    missing = ProblemError(Slug.NOT_FOUND, "there is no such attestation in the log")
-    if len(identifier) != 64 or set(identifier) - set("0123456789abcdef"):
-        raise missing
-    with call.api.database.read() as conn:
+def one(call: Call, conn: Connection, identifier: str) -> Proven:
+    """The attestation with this id. Raises ``not-found`` for one that is not in the log, or not public."""
+    if _ID.fullmatch(identifier):
         row = statements.get(conn, identifier)
         found = call.api.prover.prove(conn, [row]) if row is not None and row.visibility == "public" else []
-    if not found:
-        raise missing
-    return found[0]
+        if found:
+            return found[0]
+    raise ProblemError(Slug.NOT_FOUND, "there is no such attestation in the log")
 
 
 def _form(call: Call, proven: Proven, media: str) -> bytes:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from reprove.core.canonical import canonical
 from reprove.core.digests import sha256
 from reprove.core.errors import Problem, ProblemError, Slug
-from service.api import problem, rates, shapes
+from service.api import problem, rates, shapes, tracing
 from service.api.negotiation import DSSE, EVIDENCE, STATEMENT, choose
 from service.api.operation import Answer, Body, Call, Query, immutable, json_response, operation
 from service.api.packing import evidence_of
@@ -65,6 +65,7 @@ def post_decision(call: Call) -> Response:
             limits.spend(conn, call.caller.id, call.api.settings.requests_per_minute, now)
         question = expand(conn, body.artifacts) | ({"release": body.release} if body.release else {}) | ({} if body.waivers else {"waivers": False})
         identifier = decisions.ask(conn, call.caller, policy=body.policy, question=question, checkpoint=_checkpoint(call.api), now=now)
+    tracing.about(decision=identifier)
     if call.api.signing.acquire(blocking=False):
         try:
             _await(call.api, identifier)

@@ -71,7 +71,8 @@ def get_proof(call: Call) -> Response:
     identifier = call.query.get("attestation")
     if identifier is None:
         raise ProblemError(Slug.INVALID_REQUEST, "name an attestation: /log/proof?attestation=<id>")
-    logged = one(call, identifier).logged
+    with call.api.database.read() as conn:
+        logged = one(call, conn, identifier).logged
     text = format_proof(logged.index, logged.proof, logged.checkpoint)
     return immutable(text.encode(), TEXT, f"{identifier}-proof")
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from reprove.core.canonical import canonical, parse
 from reprove.core.errors import Problem, ProblemError, Slug
-from service.api import problem
+from service.api import problem, tracing
 from service.api.context import Api, current
 from service.records.principals import Principal, Role
 
@@ -114,6 +114,8 @@ def view_of(declared: Operation) -> Callable[..., Response]:
     def view(**path: str) -> Response:
         api = current()
         principal = _authorize(api, declared.role)
+        if principal is not None:
+            tracing.about(principal=principal.id)
         query = _query(declared)
         body = _body(declared.body, api.settings.max_body) if declared.body is not None else None
         return declared.handler(Call(api, principal, body, query), **path)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from reprove.core.errors import ProblemError, Slug
 from reprove.core.purls import parse_purl
 from reprove.core.states import RebuildState
-from service.api import queueing, shapes
+from service.api import queueing, shapes, tracing
 from service.api.context import Api
 from service.api.operation import Answer, Call, Query, json_response, operation
 from service.api.problem import RETRY_AFTER_SECONDS
@@ -125,6 +125,8 @@ def post_cancel(call: Call, *, id: str) -> Response:  # noqa: A002  # the path's
 def visible(conn: Connection, identifier: str, principal: Principal | None) -> RebuildRow:
     """The rebuild, or ``not-found``: also for a private one of somebody else, whose existence is nobody's business."""
     row = rebuilds.get(conn, identifier) if ids.is_id(identifier, "rb") else None
+    if row is not None:
+        tracing.about(rebuild=row.id)
     if row is None or (row.visibility != "public" and not _asked_by(conn, row, principal)):
         raise ProblemError(Slug.NOT_FOUND, "there is no such rebuild")
     return row

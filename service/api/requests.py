@@ -11,7 +11,7 @@ from pydantic import Field
 
 from reprove.core.errors import ProblemError, Slug
 from reprove.core.purls import parse_purl
-from service.api import rates
+from service.api import rates, tracing
 from service.api.operation import Answer, Body, Call, json_response, operation
 from service.records import requests, times
 from service.records.principals import Role
@@ -76,6 +76,7 @@ def post_request(call: Call) -> Response:
         arch=call.api.settings.arch,
         per_minute=call.api.settings.requests_per_minute,
     )
+    tracing.about(rebuild=accepted.rebuild_id)
     location = f"/v1/rebuilds/{accepted.rebuild_id}"
     answer = {"id": accepted.request_id, "rebuild": accepted.rebuild_id, "created": accepted.created, "links": {"rebuild": location}}
     return json_response(answer, 202, {"Location": location})

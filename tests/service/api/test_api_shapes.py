@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -89,9 +91,9 @@ def test_an_unknown_thing_is_answered_as_documented(service: Service, name: str)
         check_problem(answer)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_known_thing_is_answered_as_documented(service: Service, name: str) -> None:
-    declared = BY_NAME[name]
+def known_answer(service: Service, declared: Operation) -> Any:
+    """Ask for something that is there."""
+    name = declared.name
     rebuild, entries = service.rebuilt()
     decision = service.post("/v1/decisions", {"policy": "p", "artifacts": [{"sha256": "0" * 64}]}).json["id"] if "decision" in name else ""
     (service.settings.home / "log" / "checkpoint").write_text(service.world.note())
@@ -104,9 +106,34 @@ def test_a_known_thing_is_answered_as_documented(service: Service, name: str) ->
     path = path_of(declared, **({"id": rebuild} | known.get(name, {})))
     if name == "post_cancel":
         path = path_of(declared, id=service.request("pkg:pypi/other@1"))
-    answer = service.call(declared.method, path + query, **({"json": bodies[name]} if declared.body else {}))
+    return service.call(declared.method, path + query, **({"json": bodies[name]} if declared.body else {}))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_known_thing_is_answered_as_documented(service: Service, name: str) -> None:
+    answer = known_answer(service, BY_NAME[name])
     assert answer.status_code < 400, answer.text
-    check_documented(declared, answer)
+    check_documented(BY_NAME[name], answer)
+    assert re.fullmatch(r"[0-9a-f]{16}", answer.headers["Reprove-Request"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_route_holds_two_connections_at_a_time(service: Service, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With as many threads as connections, a thread that holds one and waits for a second would wait for ever."""
+    read, held = service.database.read, []
+
+    @contextlib.contextmanager
+    def counted() -> Iterator[Any]:
+        assert not held, "a second connection while one is held"
+        held.append(1)
+        try:
+            with read() as conn:
+                yield conn
+        finally:
+            held.pop()
+
+    monkeypatch.setattr(service.database, "read", counted)
+    assert known_answer(service, BY_NAME[name]).status_code < 400
 
 
 @pytest.fixture(autouse=True)
