@@ -1,4 +1,4 @@
-"""``reprove log fsck FOLDER``: check that a folder is a whole log under a checkpoint by keys that you trust."""
+"""``reprove log fsck FOLDER|URL``: check that a log is whole, under a checkpoint by keys that you trust."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from reprove.cli.trust import chosen_trust
 from reprove.core.checkpoints import Checkpoint, open_checkpoint, parse_checkpoint
 from reprove.core.errors import ProblemError, VerificationError
 from reprove.core.notes import VKey, parse_note, parse_vkey
-from service.log.fsck import Report, check_folder
+from service.log.fsck import Report, check_folder, check_log
+from service.log.remote import RemoteLog
 
 EXIT_BROKEN = 1
 EXIT_USAGE = 2
@@ -25,18 +26,20 @@ def command() -> None:
 
 
 @command.command("fsck")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("place", metavar="FOLDER|URL")
 @click.option("--trust", "trust_path", type=click.Path(path_type=Path), help="Trust file (default: REPROVE_TRUST, else your own).")
 @click.option("--vkey", "vkey_text", help="The log's verifier key, in place of a trust file.")
 @click.option("--since", "since_path", type=click.Path(path_type=Path), help="An older checkpoint that the log must extend.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def fsck(folder: Path, trust_path: Path | None, vkey_text: str | None, since_path: Path | None, *, as_json: bool) -> int:
-    """Hash every entry of the log in FOLDER again and recompute every tile and the root; exit 0 when nothing is wrong, 1 else."""
-    if not (folder / "checkpoint").exists():
-        error_line(f"{folder} holds no checkpoint: name the folder log/ of a state folder, or a copy of it")
-        return EXIT_USAGE
+def fsck(place: str, trust_path: Path | None, vkey_text: str | None, since_path: Path | None, *, as_json: bool) -> int:
+    """Hash every entry of a log again and recompute every tile and the root; exit 0 when nothing is wrong, 1 else."""
+    remote = RemoteLog(place) if place.startswith(("http://", "https://")) else None
     try:
-        log, witnesses, quorum = _keys(folder, trust_path, vkey_text)
+        note = remote.read("checkpoint") if remote else _local(Path(place) / "checkpoint")
+        if note is None:
+            error_line(f"{place} holds no checkpoint: name the folder log/ of a state folder, a copy of it, or the URL of a log")
+            return EXIT_USAGE
+        log, witnesses, quorum = _keys(note, trust_path, vkey_text)
         since = _older(since_path, log) if since_path else None
     except OSError as error:
         error_line(f"{error.filename}: {error.strerror}")
@@ -44,7 +47,11 @@ def fsck(folder: Path, trust_path: Path | None, vkey_text: str | None, since_pat
     except (ProblemError, VerificationError) as error:
         error_line(str(error))
         return EXIT_USAGE
-    report = check_folder(folder, log=log, witnesses=witnesses, quorum=quorum, since=since, progress=_progress())
+    if remote:
+        report = check_log(remote.read, log=log, witnesses=witnesses, quorum=quorum, since=since, progress=_progress())
+        remote.close()
+    else:
+        report = check_folder(Path(place), log=log, witnesses=witnesses, quorum=quorum, since=since, progress=_progress())
     if as_json:
         print_json(_document(report, signed=log is not None))
     else:
@@ -52,15 +59,19 @@ def fsck(folder: Path, trust_path: Path | None, vkey_text: str | None, since_pat
     return 0 if report.sound else EXIT_BROKEN
 
 
-def _keys(folder: Path, trust_path: Path | None, vkey_text: str | None) -> tuple[VKey | None, tuple[VKey, ...], int]:
-    """Choose the keys: the one given, else those that the trust file has for the origin that the folder shows."""
+def _local(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
+
+
+def _keys(note: bytes, trust_path: Path | None, vkey_text: str | None) -> tuple[VKey | None, tuple[VKey, ...], int]:
+    """Choose the keys: the one given, else those that the trust file has for the origin that the log shows."""
     if vkey_text is not None:
         return parse_vkey(vkey_text), (), 0
     trust = chosen_trust(trust_path)
     if trust is None:
         return None, (), 0
     try:
-        origin = parse_checkpoint(parse_note((folder / "checkpoint").read_bytes()).text).origin
+        origin = parse_checkpoint(parse_note(note).text).origin
     except ProblemError:
         origin = ""
     log = next((one.vkey for one in trust.logs if one.origin == origin), trust.logs[0].vkey if trust.logs else None)

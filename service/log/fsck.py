@@ -7,6 +7,7 @@ proof from one that you kept (``since``) shows that.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,11 +62,7 @@ def check_folder(
     since: Checkpoint | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
-    """Check the log in a folder. Without ``log`` the signatures are not checked, everything else is.
-
-    ``since`` is an older checkpoint that the tree must extend; ``progress`` is told entries done and entries in all.
-    """
-    findings = _Findings()
+    """Check the log in a folder: :func:`check_log`, and that no other file there contradicts it."""
 
     def read(name: str) -> bytes | None:
         try:
@@ -73,6 +70,27 @@ def check_folder(
         except OSError:
             return None
 
+    report = check_log(read, log=log, witnesses=witnesses, quorum=quorum, since=since, progress=progress)
+    findings = _Findings(list(report.problems))
+    if report.origin:
+        _check_names(root, read, report.size, findings)
+    return dataclasses.replace(report, ahead=findings.ahead, problems=tuple(findings.problems))
+
+
+def check_log(
+    read: Read,
+    *,
+    log: VKey | None = None,
+    witnesses: Sequence[VKey] = (),
+    quorum: int = 0,
+    since: Checkpoint | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Check a log through ``read``. Without ``log`` the signatures are not checked, everything else is.
+
+    ``since`` is an older checkpoint that the tree must extend; ``progress`` is told entries done and entries in all. Raises what ``read`` raises.
+    """
+    findings = _Findings()
     opened = _open(read("checkpoint"), log, witnesses, quorum, findings)
     if opened is None:
         return Report("", 0, findings.files, 0, (), tuple(findings.problems))
@@ -81,7 +99,6 @@ def check_folder(
     if since is not None and (since.origin != checkpoint.origin or since.size > checkpoint.size):
         findings.add(f"the checkpoint of size {checkpoint.size} does not extend the older one of {since.origin} size {since.size}")
     _check_tree(read, checkpoint.size, roots, findings, progress or (lambda _done, _all: None))
-    _check_names(root, read, checkpoint.size, findings)
     return Report(checkpoint.origin, checkpoint.size, findings.files, findings.ahead, cosigned, tuple(findings.problems))
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import json
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from click.testing import CliRunner
 from reprove import signers
 from reprove.core import notes
 from reprove.core.checkpoints import Checkpoint
+from reprove.core.errors import ProblemError, UpstreamError
 from reprove.core.leaf import encode_leaf
 from reprove.core.notes import VKey
 from service.cli.log import command
@@ -134,7 +138,8 @@ def test_another_key_and_a_missing_witness_are_found(folder: Folder, pristine: F
 
 def run(*arguments: object) -> tuple[int, str]:
     result = CliRunner().invoke(command, ["fsck", *map(str, arguments)], standalone_mode=False)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    if result.exception is not None:
+        raise result.exception
     return int(result.return_value or 0), result.output
 
 
@@ -155,6 +160,38 @@ def test_the_command_says_sound_or_broken(folder: Folder, tmp_path: Path, monkey
     assert (status, "BROKEN" in output) == (1, True)
     assert run(tmp_path)[0] == 2
     assert run(folder.root, "--vkey", "nonsense")[0] == 2
+
+
+@pytest.fixture
+def served(folder: Folder) -> Iterator[str]:
+    handler = functools.partial(Quiet, directory=str(folder.root))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+def test_a_log_is_checked_over_http_too(folder: Folder, served: str) -> None:
+    status, output = run(served, "--vkey", folder.vkey)
+    assert (status, "SOUND" in output) == (0, True)
+    flip(folder.root / "tile/0/000")
+    assert run(served, "--vkey", folder.vkey)[0] == 1
+    assert run(served + "nowhere", "--vkey", folder.vkey)[0] == 2
+    with pytest.raises(ProblemError):
+        run("http://", "--vkey", folder.vkey)
+
+
+def test_a_server_that_is_away_is_no_verdict(tmp_path: Path) -> None:
+    with pytest.raises(UpstreamError):
+        run("http://127.0.0.1:1/", "--vkey", "x")
 
 
 def test_an_older_checkpoint_of_another_tree_is_found(folder: Folder, tmp_path: Path) -> None:
