@@ -34,7 +34,7 @@ _CLEAN = (
         "var/lib/dpkg/triggers/Lock",
         "var/cache/debconf/config.dat-old",
     ),
-    *("var/cache/debconf/templates.dat-old", "var/log", "run", "tmp", "build", "out", "in"),
+    *("var/cache/debconf/templates.dat-old", "var/log", "run", "build", "out", "in"),
 )
 _USER = 1000
 _HOOK = f"""set -eu
@@ -42,7 +42,6 @@ cd "$1"
 rm -rf {" ".join(_CLEAN)}
 mkdir -m 0755 run build out in etc/apt/sources.list.d
 mkdir -m 0755 -p var/log
-mkdir -m 1777 tmp
 echo 'build:x:{_USER}:{_USER}::/build:/bin/sh' >> etc/passwd
 echo 'build:x:{_USER}:' >> etc/group
 """
@@ -101,6 +100,9 @@ def _run_mmdebstrap(lock: Lock, repository: Path, hook: Path, target: Path, prog
         f"--include={','.join(lock.include)}",
         "--aptopt=APT::Install-Recommends false",
         "--aptopt=Acquire::Check-Valid-Until false",
+        # the hook does this. mmdebstrap's own way runs apt once more, after the hook, by a configuration file that lies in the new tree's /tmp:
+        # were that gone, apt would clean the host's lists instead (it did, once). So the hook leaves /tmp alone, and no apt runs after it.
+        "--skip=cleanup/apt",
         # half the time at the same digest: a crash throws the half-made tree away, so nothing in it needs to be durable
         "--dpkgopt=force-unsafe-io",
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in _EXCLUDED),

@@ -59,9 +59,11 @@ def test_another_host_makes_the_same_layer_without_a_network(made: environments.
         "TMPDIR": str(tmp_path),
     }
     command = ["unshare", "--uts", "--mount", "--net", "--", "sh", "-c", ELSEWHERE, "sh", tmp_path, sys.executable, made.home, made.lock_sha256]
+    lists = sorted((path.name, path.stat().st_mtime_ns) for path in Path("/var/lib/apt/lists").iterdir())
     done = subprocess.run(command, env=changed, cwd=Path(workers.__file__).parents[1], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert (done.stdout.strip(),) == made.diff_ids
+    assert sorted((path.name, path.stat().st_mtime_ns) for path in Path("/var/lib/apt/lists").iterdir()) == lists, "the host's own apt was touched"
 
 
 @pytest.mark.docker
