@@ -104,6 +104,23 @@ def test_garbage_gives_a_result(tmp_path: Path, original: bytes, source: bytes) 
     assert verdict["outcome"] in ("ambiguous-archive", "differs")
 
 
+@pytest.mark.slow
+def test_the_largest_directory_is_compared_within_the_limits_of_the_container(tmp_path: Path) -> None:
+    def many(folder: str) -> bytes:
+        return zip_bytes([Part(f"{folder}/" * 60 + f"{number:060d}", b"", method=0) for number in range(60_000)])
+
+    for name, data in {"original": many("a"), "rebuilt": many("b"), "source": sdist(), "facts.json": json.dumps(FACTS).encode()}.items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "out").mkdir()
+    limit = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30)); sys.argv = sys.argv[1:]"
+    limited = f"{limit}; runpy.run_path(sys.argv[0], run_name='__main__')"
+    argv = [sys.executable, "-B", "-c", limited, str(DRIVERS / "compare.py"), str(tmp_path), str(tmp_path / "out")]
+    done = subprocess.run(argv, check=False, capture_output=True, timeout=120, env={"PYTHONPATH": str(DRIVERS.parents[1])})
+    assert done.returncode == 0, done.stderr
+    verdict = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert (verdict["outcome"], verdict["count"], len(verdict["differences"])) == ("differs", 120_000, 2000)
+
+
 @pytest.mark.parametrize("facts", [b"", b"[]", b"{}", b'{"original": 7, "source": []}', b'{"original": {"name": 7, "uploaded": "tomorrow"}}'])
 def test_facts_of_another_shape_give_a_result_and_no_stamps(tmp_path: Path, facts: bytes) -> None:
     run(tmp_path, "infer", {"original": wheel(), "source": sdist()}, facts)
