@@ -26,6 +26,8 @@ from reprove.core.errors import ReproveError
 from reprove.core.states import Phase
 
 BAR_AFTER_SECONDS = 2.0
+SHOWN_WAIT_SECONDS = 1.0
+"""A shorter wait leaves no line behind."""
 LOG_LINES = 5
 LOG_SECONDS = 0.7
 _DOING: dict[str, str] = {
@@ -205,6 +207,8 @@ class LiveScreen:
         rows: list[RenderableType] = [table]
         running = self._steps.running
         for step in self._steps.steps:
+            if step.phase == Phase.WAIT and step.took is not None and step.took < SHOWN_WAIT_SECONDS:
+                continue
             took = time.monotonic() - step.started if step.took is None else step.took
             detail = step.detail or _DOING.get(step.phase, "")
             style = "red" if step.failed else "bold" if step is running else ""
@@ -213,7 +217,9 @@ class LiveScreen:
             lead.add_row(mark, Text(f"{step.label:<10}", style=style))
             table.add_row(lead, Text(detail), Text(seconds(took), style="dim"))
         if running is not None and time.monotonic() - running.started > BAR_AFTER_SECONDS:
-            rows.append(ProgressBar(total=None, pulse=True, width=60, animation_time=time.monotonic()))
+            bar = Table.grid()
+            bar.add_row(ProgressBar(total=None, pulse=True, width=60, animation_time=time.monotonic()))
+            rows.append(bar)
             rows.extend(Text(f"    {line}", style="dim", no_wrap=True, overflow="ellipsis") for line in self._log if self._show_log)
         return Group(*rows)
 
