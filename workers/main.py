@@ -5,6 +5,7 @@ Redis may go away at any moment: the process waits and reconnects. SIGTERM drain
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import signal
@@ -23,7 +24,7 @@ from reprove import settings as settings_module
 from reprove.core.errors import OwnError, ReproveError
 from reprove.settings import Settings
 from reprove.signers import open_signer
-from workers import jobs
+from workers import jobs, workspace
 from workers.inputs.addresses import endpoint_of, parse_allow
 from workers.inputs.store import InputStore
 from workers.jobs import Runtime
@@ -80,6 +81,8 @@ def _password(settings: Settings, role: str) -> str:
 def serve(runtime: Runtime) -> int:
     """Take attempts until told to stop."""
     jobs.configure(runtime)
+    # before the first fork: each attempt starts at once, and code that does not import stops the process instead of every attempt
+    importlib.import_module(f"workers.{runtime.kind}")
     settings = runtime.settings
     allow({f"workers.jobs.{runtime.kind}": FUNCTIONS[runtime.kind]}, seconds=settings.candidates * settings.limit_time + 7200)
     queue, role = ("resolve", "resolver") if runtime.kind == "resolve" else (f"rebuild-{settings.arch}", "worker")
@@ -136,6 +139,7 @@ def _sweep(runtime: Runtime) -> None:
     """Remove what an attempt that died without a word left on the engine: this process runs one attempt at a time, and none now."""
     if runtime.kind != "rebuild":
         return
+    workspace.sweep(runtime.settings.home / "work" / runtime.name)
     try:
         reaped = jobs.open_engine(runtime).reap((), grace_s=0)
         if reaped:
