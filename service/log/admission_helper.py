@@ -70,8 +70,12 @@ class Admission:
         """Start the helpers that are missing; otherwise done at the first use, since most logs never need one."""
         with self._start:
             while self._missing:
-                self._idle.put(_Helper(self._key))
                 self._missing -= 1
+                try:
+                    self._idle.put(_Helper(self._key))
+                except OSError as error:
+                    _log.warning("no admission helper; large submissions are admitted more slowly", detail=str(error))
+                    self._idle.put(None)
 
     def _admit(self, frame: bytes) -> list[Admitted]:
         self.start()

@@ -23,7 +23,7 @@ from reprove.core.errors import ProblemError, Slug
 from service.log import frames
 from service.log.admission import parse_request
 from service.log.admission_helper import Admission
-from service.log.errors import StateError
+from service.log.errors import FatalError, StateError
 from service.log.sequencer import Sequencer
 
 _MAX_CONNECTIONS = 64
@@ -102,6 +102,10 @@ class Server:
                 answer = self._answer(frame)
             except ProblemError as error:
                 answer = _refusal(error)
+            except FatalError as error:
+                # Found while reading for one answer; the sequencing thread will find it too if it matters to what is signed.
+                _log.critical("the log's files are damaged", detail=str(error))
+                answer = _refusal(ProblemError(Slug.UNAVAILABLE, "the log's files are damaged; the operator has been told"))
             frames.send_bytes(connection, answer)
 
     def _answer(self, frame: bytes) -> bytes:

@@ -187,6 +187,19 @@ def test_a_batch_costs_exactly_these_files(instance: Instance, size: int, files:
     assert instance.files() == {"checkpoint"} | files | more
 
 
+def test_a_damaged_old_tile_is_told_and_does_not_stop_the_log(instance: Instance) -> None:
+    instance.add(256)
+    instance.add(2)
+    (instance.home / "log" / "tile" / "0" / "000").unlink()
+    instance.invariant = False
+    with pytest.raises(ProblemError) as caught:
+        instance.client.prove_index(3)
+    assert caught.value.problem.slug == "unavailable"
+    assert "damaged" in instance.errors("main")
+    envelopes = instance.envelopes(1)
+    instance.check(envelopes, instance.client.add(envelopes))
+
+
 def test_files_are_readable_by_all_and_tiles_writable_by_nobody(make_instance: Callable[..., Instance]) -> None:
     instance = make_instance()
     instance.start("witness")
