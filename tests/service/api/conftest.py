@@ -39,7 +39,8 @@ def make_home(home: Path, **overrides: Any) -> Settings:
     """What `reprove init` makes, as far as the API looks at it."""
     for name in ("run", "logs", "blobs/sha256", "log/tile", "policies", "secrets"):
         (home / name).mkdir(parents=True, exist_ok=True)
-    (home / "instance").write_text(secrets.token_hex(8))
+    if not (home / "instance").exists():
+        (home / "instance").write_text(secrets.token_hex(8))
     settings = load({}, home=home, separate_users=False, min_free=0, **overrides)
     prepare_database(settings)
     return settings

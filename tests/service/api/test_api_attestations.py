@@ -130,10 +130,6 @@ def test_an_artifact_that_nobody_asked_about_has_empty_lists(service: Service) -
     }
 
 
-def _other_outcome(conn: Any, _: str) -> None:
-    conn.exec_driver_sql("UPDATE statement SET outcome = 'differs'")
-
-
 def _unsigned(conn: Any, identifier: str) -> None:
     row = json.loads(conn.exec_driver_sql("SELECT envelope FROM statement WHERE id = ?", (identifier,)).scalar())
     row["signatures"][0]["sig"] = "AAAA"
@@ -170,6 +166,14 @@ def test_a_row_that_nobody_signed_or_that_is_not_in_the_log_is_never_shown(servi
     assert shown["waiting"]["reason"] == "proof"
     assert service.get(f"/log/proof?attestation={identifier}").status_code == 404
     assert service.get("/log/tile/envelopes/000.p/2").status_code == 404
+
+
+def test_without_the_check_a_forged_outcome_would_be_shown(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    rebuild, entries = service.rebuilt()
+    with service.database.write() as conn:
+        _stranger(conn, entries[-1].envelope.id)
+    monkeypatch.setattr("service.api.proven.Prover._verify", lambda *_: None)
+    assert service.get(f"/v1/rebuilds/{rebuild}").json["outcome"] == "differs"
 
 
 def test_what_is_shown_is_what_was_signed_and_not_what_a_row_says(service: Service) -> None:
