@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from flask import Flask
+import socket
+
+from flask import Flask, request
 
 from reprove import settings as settings_module
 from reprove.settings import Settings
@@ -12,6 +14,8 @@ from service.records.blobstore import open_store
 from service.records.database import Database, open_database
 from service.workerapi import blobs, claims, leases
 from service.workerapi.context import KEY, WorkerApi
+
+SILENCE_SECONDS = 30
 
 
 def create_app(settings: Settings | None = None, database: Database | None = None) -> Flask:
@@ -27,4 +31,12 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         app.register_blueprint(part.blueprint)
     app.add_url_rule("/healthz", "healthz", lambda: {"status": "ok"})
     problem.install(app)
+    app.before_request(_bound_silence)
     return app
+
+
+def _bound_silence() -> None:
+    """A worker that stalls in the middle of a body, or reads no answer, gives its thread back after a while."""
+    connection = request.environ.get("gunicorn.socket")
+    if isinstance(connection, socket.socket):
+        connection.settimeout(SILENCE_SECONDS)

@@ -306,3 +306,32 @@ def test_two_schedulers_have_one_leader_and_the_other_takes_over(instance: Insta
     until(lambda: world.sql("SELECT holder FROM lease") not in ([first], []), 10)
     assert second.terminate("scheduler") == 0
     world.db.close()
+
+
+def test_fifty_open_long_polls_and_sixteen_hanging_uploads_do_not_starve_a_heartbeat(instance: Instance) -> None:
+    world, api, rebuild = working(instance)
+    lease = api.claim(world.open_attempt(rebuild), "resolve")
+    open_sockets: list[http.client.HTTPConnection] = []
+    try:
+        for _ in range(50):
+            poll = http.client.HTTPConnection("127.0.0.1", instance.settings.port, timeout=30)
+            poll.request("GET", f"/v1/rebuilds/{rebuild}?wait=25&after=999999", headers={"Authorization": f"Bearer {world.tokens['client']}"})
+            open_sockets.append(poll)
+        for number in range(16):
+            upload = http.client.HTTPConnection("127.0.0.1", instance.settings.worker_api_port, timeout=30)
+            upload.putrequest("PUT", f"/w/v1/blobs/sha256:{sha256(str(number).encode())}")
+            upload.putheader("Authorization", f"Bearer {world.tokens['resolver']}")
+            upload.putheader("Reprove-Lease", lease.token)
+            upload.putheader("Content-Length", "1000")
+            upload.endheaders(b"x")
+            open_sockets.append(upload)
+        for _ in range(8):
+            began = time.monotonic()
+            api.on(lease, "heartbeat", {"events": [{"phase": "resolve", "status": "started"}]})
+            assert time.monotonic() - began < 2
+            time.sleep(0.3)
+    finally:
+        for each in open_sockets:
+            each.close()
+    assert world.json(rebuild)["attempts"][0]["state"] == "running"
+    world.db.close()
