@@ -165,7 +165,8 @@ def entry_of(conn: Connection, statement_id: str) -> EntryRow | None:
 
 def of_rebuild(conn: Connection, rebuild_id: str) -> list[StatementRow]:
     """The statements of a rebuild, in log order, persisted but not recorded ones last."""
-    query = _JOINED.where(statement.c.rebuild_id == rebuild_id).order_by(entry.c.log_index.is_(None), entry.c.log_index, statement.c.created, statement.c.id)
+    order = (entry.c.log_index.is_(None), entry.c.log_index, statement.c.created, statement.c.id)
+    query = _JOINED.where(statement.c.rebuild_id == rebuild_id).order_by(*order)
     return [_read(row) for row in conn.execute(query).mappings()]
 
 

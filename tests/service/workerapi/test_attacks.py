@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -254,3 +255,38 @@ def test_the_log_of_another_rebuild_is_not_written(world: World) -> None:
     (world.home / "logs" / f"{mine.rebuild}.log").symlink_to(world.home / "logs" / f"{theirs.rebuild}.log")
     api.on(mine, "log?offset=0", b"mine!!", expect=503, slug="unavailable")
     assert (world.home / "logs" / f"{theirs.rebuild}.log").read_bytes() == b"theirs"
+
+
+def stranger_report(world: World, api: WorkerCalls, lease: Lease) -> Envelope:
+    return api.report(lease, signer=signers.generate(world.home / "stranger.key"), worker=parts.Blob(world.worker.public_key.fingerprint))
+
+
+def report_for_another_lease(world: World, api: WorkerCalls, lease: Lease) -> Envelope:
+    return api.report(lease, lease=sha256(b"another lease"))
+
+
+def report_without_its_blobs(world: World, api: WorkerCalls, lease: Lease) -> Envelope:
+    from reprove.core.statements.report import LogBlob
+
+    return api.report(lease, log=LogBlob(sha256(b"nobody stored this"), 18))
+
+
+@pytest.mark.parametrize(
+    ("attack", "defence", "status", "slug"),
+    [
+        (stranger_report, "service.workerapi.intake._check_signature", 403, "forbidden"),
+        (report_for_another_lease, "service.workerapi.intake._check_fence", 400, "invalid-request"),
+        (report_without_its_blobs, "service.records.blobs.missing", 400, "invalid-request"),
+    ],
+)
+def test_each_attack_succeeds_once_its_defence_is_a_no_op(
+    world: World, monkeypatch: pytest.MonkeyPatch, attack: Any, defence: str, status: int, slug: str
+) -> None:
+    api = world.api()
+    lease = rebuilding(world, api)
+    envelope = attack(world, api, lease).encode()
+    api.on(lease, "report", envelope, expect=status, slug=slug)
+    assert world.json(lease.rebuild)["state"] == "running"
+    monkeypatch.setattr(defence, lambda *_: [])
+    api.on(lease, "report", envelope)
+    assert world.json(lease.rebuild)["state"] == "attesting"
