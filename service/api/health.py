@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Response
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from reprove.core.errors import Problem, ReproveError, Slug
 from service.api import problem
@@ -18,14 +19,14 @@ def healthz(call: Call) -> Response:  # noqa: ARG001  # nothing is asked of the 
     return json_response({"status": "ok"}, headers={"Cache-Control": "no-store"})
 
 
-@operation("GET", "/readyz", answers={200: Answer("Requests can be accepted.", schema=_OK)}, problems=(Slug.UNAVAILABLE, Slug.STORAGE_FULL))
+@operation("GET", "/readyz", answers={200: Answer("Every part answers.", schema=_OK)}, problems=(Slug.UNAVAILABLE, Slug.STORAGE_FULL))
 def readyz(call: Call) -> Response:
-    """Say whether requests can be accepted: the records are readable and the disk has room. Redis is not needed for that."""
+    """Say whether the service can do its work: records readable, room on the disk, a checkpoint published. Redis is not needed to accept."""
     try:
         with call.api.database.read() as conn:
             conn.execute(text("SELECT 1"))
-        call.api.refuse_when_full()
-    except ReproveError as error:
-        found = getattr(error, "problem", None) or Problem(Slug.UNAVAILABLE, "the records cannot be read")
-        return problem.response(found)
-    return json_response({"status": "ok"}, headers={"Cache-Control": "no-store"})
+    except (ReproveError, SQLAlchemyError):
+        return problem.response(Problem(Slug.UNAVAILABLE, "the records cannot be read"))
+    call.api.refuse_when_full()
+    call.api.files.checkpoint()
+    return json_response({"status": "ok", "parts": ["records", "disk", "log"]}, headers={"Cache-Control": "no-store"})

@@ -43,6 +43,7 @@ def make_home(home: Path, **overrides: Any) -> Settings:
         (home / "instance").write_text(secrets.token_hex(8))
     settings = load({}, home=home, separate_users=False, min_free=0, **overrides)
     prepare_database(settings)
+    (home / "log" / "checkpoint").write_text(world.World().note(0))
     return settings
 
 

@@ -234,9 +234,12 @@ def test_no_path_leaves_the_log(service: Service, path: str) -> None:
 
 
 def test_tiles_and_checkpoint_are_the_files_of_the_sequencer(service: Service) -> None:
-    assert service.get("/log/checkpoint").status_code == 503
     folder = service.settings.home / "log"
+    (folder / "checkpoint").unlink()
+    assert service.get("/log/checkpoint").status_code == 503
+    assert service.get("/readyz").json["detail"] == "the log has published no checkpoint yet"
     (folder / "checkpoint").write_text(service.world.note(0))
+    assert service.get("/readyz").status_code == 200
     (folder / "tile" / "0").mkdir(parents=True)
     (folder / "tile" / "0" / "000.p").mkdir()
     (folder / "tile" / "0" / "000.p" / "1").write_bytes(b"h" * 32)
