@@ -198,7 +198,7 @@ class WorkerCalls:
         self.on(lease, "resolution", self.resolution(lease, **changes).encode())
         return lease
 
-    def resolution(self, lease: Lease, *, signer: FileSigner | None = None, **changes: Any) -> Envelope:
+    def resolution(self, lease: Lease, /, *, signer: FileSigner | None = None, **changes: Any) -> Envelope:
         key = signer or self.world.resolver
         value = Resolution(
             rebuild=lease.rebuild,
@@ -215,7 +215,7 @@ class WorkerCalls:
         )
         return sign_statement(key, resolution.build(replace(value, **changes)).encode())
 
-    def report(self, lease: Lease, *, signer: FileSigner | None = None, **changes: Any) -> Envelope:
+    def report(self, lease: Lease, /, *, signer: FileSigner | None = None, **changes: Any) -> Envelope:
         key = signer or self.world.worker
         found = self.world.rebuild(lease.rebuild)
         assert found.resolution_id is not None
