@@ -139,14 +139,14 @@ class Engine:
             raise SandboxError(f"keeping the log failed: {reader.error}") from reader.error
         oom = bool(state.get("OOMKilled"))
         return StepResult(
-            exit_code=int(state.get("ExitCode", -1)),
+            exit_code=int(state["ExitCode"]),
             oom_killed=oom,
             timed_out=watch.timed_out,
             cancelled=watch.cancelled,
             log_truncated=reader.over,
             log_bytes=reader.received,
             seconds=seconds,
-            limit=_limit(watch, reader, oom=oom, failed=state.get("ExitCode", -1) != 0),
+            limit=_limit(watch, reader, oom=oom, failed=state["ExitCode"] != 0),
             facts=self._step_facts(step, warnings),
         )
 
@@ -182,7 +182,10 @@ class Engine:
             # its output ended and it lives: only something odd does that, so it is killed like any other overrun
             self._kill(container)
             self.api.call("POST", wait, timeout=KILL_SECONDS)
-        state: dict[str, Any] = self.api.call("GET", f"/containers/{container}/json")["State"]
+        answer = self.api.call("GET", f"/containers/{container}/json")
+        state: dict[str, Any] = (answer or {}).get("State") or {}
+        if "ExitCode" not in state:
+            raise SandboxError(f"the engine does not say how container {container[:12]} ended")
         if state.get("Running"):
             raise SandboxError(f"container {container[:12]} did not die within {KILL_SECONDS} s of its kill")
         return state

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import errno
 import os
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def mount_tmpfs(target: Path, *, size: int, inodes: int, executable: bool) -> No
 
 def unmount(target: Path) -> None:
     """Unmount; a mount that is still busy (a dying process) goes as soon as its last user does. Nothing happens where nothing is mounted."""
-    if _libc.umount2(os.fsencode(target), 0) == 0 or ctypes.get_errno() in (22, 2):
+    if _libc.umount2(os.fsencode(target), 0) == 0 or ctypes.get_errno() in (errno.EINVAL, errno.ENOENT, errno.ENOTDIR):
         return
     if _libc.umount2(os.fsencode(target), _MNT_DETACH) != 0:
         number = ctypes.get_errno()

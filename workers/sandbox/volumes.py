@@ -67,24 +67,29 @@ def host_tmpfs(folder: Path, *, size: int, owner: int, labels: Labels, executabl
     point: an engine that does not see our mount then finds no source and refuses, instead of writing to the disk without a limit.
     A crash after the mount leaves it to the reaper, which finds it by its name.
     """
+    target = folder / f"{lease_label(labels.lease)}.{os.getpid()}.{secrets.token_hex(4)}"
+    try:
+        try:
+            _make(folder, target, size=size, owner=owner, executable=executable, names=names)
+        except OSError as error:
+            raise SandboxError(f"a volume of {size} bytes at {folder}: {error.strerror}") from error
+        yield target
+    finally:
+        drop(target)
+
+
+def _make(folder: Path, target: Path, *, size: int, owner: int, executable: bool, names: tuple[str, ...]) -> None:
     for parent in (folder.parent, folder):
         if not parent.exists():
             # whatever the worker's umask: an engine with user namespaces looks these up as somebody else
             parent.mkdir(parents=True, exist_ok=True)
             parent.chmod(0o711)
-    target = folder / f"{lease_label(labels.lease)}.{os.getpid()}.{secrets.token_hex(4)}"
     target.mkdir(mode=0o711)
-    try:
-        mounts.mount_tmpfs(target, size=size, inodes=inodes_for(size), executable=executable)
-        for name in names:
-            (target / name).mkdir()
-            os.chown(target / name, owner, owner)
-            (target / name).chmod(0o1777 if name == "tmp" else 0o755)
-        yield target
-    except OSError as error:
-        raise SandboxError(f"a volume of {size} bytes: {error}") from error
-    finally:
-        drop(target)
+    mounts.mount_tmpfs(target, size=size, inodes=inodes_for(size), executable=executable)
+    for name in names:
+        (target / name).mkdir()
+        os.chown(target / name, owner, owner)
+        (target / name).chmod(0o1777 if name == "tmp" else 0o755)
 
 
 def drop(target: Path) -> None:
@@ -92,7 +97,7 @@ def drop(target: Path) -> None:
     mounts.unmount(target)
     try:
         target.rmdir()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
 
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.workers.sandbox.lab import MIB, Lab
-from workers.sandbox import Collected, OutputRefusedError, OutputVolume, collect, mounts
+from workers.sandbox import Collected, Engine, OutputRefusedError, OutputVolume, SandboxError, collect, mounts
 from workers.sandbox.output import printable
 
 pytestmark = pytest.mark.docker
@@ -131,6 +131,15 @@ def test_an_engine_volume_is_read_by_the_same_rules(lab: Lab, case: str, monkeyp
     monkeypatch.setattr(mounts, "can_mount", lambda: False)
     with left_behind(lab, HOSTILE[case][0]) as volume, pytest.raises(OutputRefusedError):
         taken(lab, volume)
+
+
+def test_what_goes_wrong_beside_a_volume_is_not_blamed_on_it(lab: Lab) -> None:
+    with pytest.raises(FileNotFoundError), lab.engine.output_volume(MIB):
+        (lab.folder / "missing").read_bytes()
+    blocked = Engine(lab.engine.api, lab.engine.instance, scratch=lab.folder / "file" / "volumes")
+    (lab.folder / "file").touch()
+    with pytest.raises(SandboxError, match="a volume of 1048576 bytes"), blocked.output_volume(MIB):
+        pytest.fail("there is no volume")
 
 
 @given(st.text())
