@@ -43,16 +43,22 @@ def rebuild(document: Json) -> None:
         return
     outcome, level = safe(document.get("outcome", "no outcome")), document.get("level")
     _headline(outcome, f", {safe(level)}" if level else "", document)
+    reasons_of_comparison(document)
+    _proof(document)
+
+
+def reasons_of_comparison(document: Json) -> None:
+    """Print why a comparison came out as it did: cause, findings, differences, hints."""
     cause = _object(document, "cause")
-    if cause and outcome != "reproduced":
+    if cause:
         out(f"  cause      {safe(cause.get('class', ''))}: {safe(cause.get('detail', ''))}")
     for row in _rows(document, "findings"):
         out(f"  {safe(row.get('code', '')):<24} {safe(row.get('path', ''))}  {safe(row.get('detail', ''))}".rstrip())
-    differences(_rows(document, "differences"))
+    listed = document.get("differences")
+    differences(_rows(listed, "shown") if isinstance(listed, dict) else _rows(document, "differences"))
     for row in _rows(document, "causes"):
         fix = f": {safe(row['fix'])}" if row.get("fix") else ""
         out(f"  {safe(row.get('certainty', '')):<10} {safe(row.get('id', ''))}{fix}")
-    _proof(document)
 
 
 def differences(rows: list[Json]) -> None:
@@ -126,8 +132,9 @@ def _headline(outcome: str, level: str, document: Json) -> None:
     else:
         line.append(f"   original {short(original.get('sha256'))}")
         line.append(f"   rebuilt {short(rebuilt.get('sha256'))}" if rebuilt else "")
-        recipe = _object(document, "recipe")
+        recipe, source = _object(document, "recipe"), str(_object(document, "source").get("uri", ""))
         line.append(f"   {safe(recipe.get('origin'))} recipe" if recipe.get("origin") else "")
+        line.append(f", source {safe(source.rsplit('/', 1)[-1], 120)}" if source else "")
     _print(line)
     out(f"  {safe(original.get('purl') or original.get('file') or '')}")
 

@@ -54,10 +54,12 @@ def _attestation(client: Client, identifier: str, *, as_json: bool) -> int:
     out(safe(statement.get("predicateType", "")), "bold")
     for subject in statement.get("subject", []):
         out(f"  subject    {safe(subject.get('name', ''))}  sha256:{safe(subject.get('digest', {}).get('sha256', ''))}")
-    predicate = statement.get("predicate", {})
-    for key in ("outcome", "level", "operator", "deployment", "verdict", "arch"):
+    predicate = statement.get("predicate")
+    predicate = predicate if isinstance(predicate, dict) else {}
+    for key in ("outcome", "level", "verdict", "operator", "deployment", "arch"):
         if isinstance(predicate.get(key), str):
             out(f"  {key:<10} {safe(predicate[key])}", render.style_of(predicate[key]) if key in ("outcome", "verdict") else None)
+    render.reasons_of_comparison(predicate)
     out(f"  reprove evidence {identifier} -o evidence.json   (--json prints all of it)")
     return common.EXIT_OK
 

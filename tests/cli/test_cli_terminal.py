@@ -103,7 +103,7 @@ def hostile_service(fake: Fake) -> Fake:
     statement = {
         "predicateType": HOSTILE,
         "subject": [{"name": HOSTILE, "digest": {"sha256": HOSTILE}}],
-        "predicate": {"outcome": HOSTILE, "operator": HOSTILE},
+        "predicate": hostile(FULL | {"differences": {"shown": FULL["differences"]}}) | {"operator": HOSTILE},
     }
     fake.scripts[f"GET /v1/attestations/{DIGEST}"] = Reply(statement)
     fake.scripts[f"GET /v1/rebuilds/{REBUILD}/log"] = Reply(HOSTILE.encode(), headers={"Reprove-Log-Complete": "true"}, media="text/plain")
