@@ -53,14 +53,13 @@ def reap(engine: Engine, live: frozenset[str], *, grace_s: float, everyone: bool
 def _mounts(scratch: Path, alive: set[str], newest: float, *, everyone: bool) -> list[str]:
     """Drop dead mount points: of processes that are gone, and of dead leases where this process (or ``everyone``) may judge."""
     removed = []
-    for folder in sorted(scratch.iterdir()) if scratch.is_dir() else ():
+    for folder in sorted(scratch.glob("*")):
         lease, _, rest = folder.name.partition(".")
         pid = rest.partition(".")[0]
         if lease in alive or not pid.isdigit():
             continue
         orphan = not _alive(int(pid))
-        judged = lease != UNLEASED and (everyone or int(pid) == os.getpid()) and folder.stat().st_mtime <= newest
-        if orphan or judged:
+        if orphan or (lease != UNLEASED and (everyone or int(pid) == os.getpid()) and _changed(folder) <= newest):
             volumes.drop(folder)
             removed.append(folder.name)
     return removed
@@ -73,6 +72,14 @@ def _alive(pid: int) -> bool:
     except OSError:
         return False
     return state not in ("Z", "X")
+
+
+def _changed(folder: Path) -> float:
+    """When a mount was made, Unix seconds; 0 when it is gone already."""
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:
+        return 0
 
 
 def _created(row: dict[str, str]) -> float:

@@ -6,6 +6,7 @@ the engine volume, where the worker has no root, as a tar stream from the holder
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from workers.sandbox.values import BUILD_UID, Labels, SandboxError, lease_label
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_TRIES = 10
 BYTES_PER_INODE = 8192
 """One file for every 8 KiB of a volume, and never fewer than 4096: source trees average above that."""
 
@@ -79,12 +81,19 @@ def host_tmpfs(folder: Path, *, size: int, owner: int, labels: Labels, executabl
 
 
 def _make(folder: Path, target: Path, *, size: int, owner: int, executable: bool, names: tuple[str, ...]) -> None:
-    for parent in (folder.parent, folder):
-        if not parent.exists():
-            # whatever the worker's umask: an engine with user namespaces looks these up as somebody else
-            parent.mkdir(parents=True, exist_ok=True)
-            parent.chmod(0o711)
-    target.mkdir(mode=0o711)
+    for left in range(_TRIES, 0, -1):
+        try:
+            for parent in (folder.parent, folder):
+                if not parent.exists():
+                    # whatever the worker's umask: an engine with user namespaces looks these up as somebody else
+                    parent.mkdir(parents=True, exist_ok=True)
+                    parent.chmod(0o711)
+            target.mkdir(mode=0o711)
+            break
+        except FileNotFoundError:
+            # another step that ended just now took the empty folder away
+            if left == 1:
+                raise
     mounts.mount_tmpfs(target, size=size, inodes=inodes_for(size), executable=executable)
     for name in names:
         (target / name).mkdir()
@@ -93,12 +102,14 @@ def _make(folder: Path, target: Path, *, size: int, owner: int, executable: bool
 
 
 def drop(target: Path) -> None:
-    """Unmount and remove one mount point; idempotent, so that the reaper and the owner may both do it."""
+    """Unmount and remove one mount point, and its folder with the last one; idempotent: the reaper and the owner may both do it."""
     mounts.unmount(target)
-    try:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         target.rmdir()
-    except (FileNotFoundError, NotADirectoryError):
-        return
+    with contextlib.suppress(OSError):  # others are in use
+        target.parent.rmdir()
+        if target.parent.parent.name.startswith("reprove-"):
+            target.parent.parent.rmdir()
 
 
 def build_owner(remap_base: int) -> int:

@@ -38,6 +38,7 @@ def test_a_command_that_ends_by_itself_is_ok_and_its_code_is_kept(lab: Lab) -> N
     assert sorted(lab.text.split()) == ["err", "out"]
 
 
+@pytest.mark.slow
 def test_a_fork_bomb_meets_the_pids_limit_and_is_killed_from_outside(lab: Lab) -> None:
     started = time.monotonic()
     result = lab.python(FORK_BOMB, limits={"time_s": 1.5, "pids": 64})
@@ -101,6 +102,7 @@ def test_daemons_left_behind_end_with_the_command(lab: Lab) -> None:
     assert time.monotonic() - started < 5
 
 
+@pytest.mark.slow
 def test_a_build_that_stops_its_own_parent_cannot_outlive_the_deadline(lab: Lab) -> None:
     result = lab.shell("kill -STOP 1; kill -9 1; kill -STOP $$; sleep 60", limits={"time_s": 1})
     assert (result.limit, result.exit_code) == ("time", 137)
@@ -144,6 +146,7 @@ def test_a_reader_that_fails_neither_blocks_the_build_nor_the_kill(lab: Lab) -> 
     assert time.monotonic() - started < 5
 
 
+@pytest.mark.slow
 def test_a_slow_reader_does_not_hold_up_the_deadline(lab: Lab) -> None:
     result = lab.shell("yes", on_log=lambda _: time.sleep(0.3), limits={"log": 400 * MIB, "time_s": 1})
     assert (result.limit, result.exit_code) == ("time", 137)
@@ -169,10 +172,11 @@ def test_an_image_that_is_not_loaded_is_the_engines_fault(lab: Lab) -> None:
         lab.run("true")
 
 
+@pytest.mark.slow
 def test_a_step_leaves_no_container_and_no_mount(lab: Lab, labels: Labels) -> None:
     lab.run("true", labels=labels)
     lab.run("sleep", "60", labels=labels, limits={"time_s": 0.3})
     with pytest.raises(SandboxError):
         lab.shell("yes", labels=labels, on_log=lambda _: 1 / 0)
     assert not lab.engine.reap(set(), grace_s=0)
-    assert not list(lab.engine.scratch.iterdir())
+    assert not list(lab.engine.scratch.glob("*"))

@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -148,3 +149,17 @@ def test_a_name_is_shown_on_one_plain_line(name: str) -> None:
     assert shown.isascii()
     assert shown.isprintable()
     assert len(shown) <= 200
+
+
+@pytest.mark.skipif(not mounts.can_mount(), reason="mounts need root")
+def test_volumes_come_and_go_in_many_threads_and_nothing_stays(lab: Lab) -> None:
+    scratch = lab.folder / "reprove-test" / "volumes"
+    engine = Engine(lab.engine.api, lab.engine.instance, scratch=scratch)
+
+    def once(_: int) -> bool:
+        with engine.output_volume(MIB) as volume:
+            return os.path.ismount(volume.path.parent)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(once, range(200)))
+    assert not scratch.parent.exists()

@@ -166,6 +166,7 @@ def test_the_engines_socket_and_the_hosts_files_are_not_there(lab: Lab) -> None:
     assert not {"sda", "vda", "kmsg", "mem", "kvm", "fuse"} & set(lab.text.split())
 
 
+@pytest.mark.slow
 def test_a_set_uid_program_gives_nothing(lab: Lab) -> None:
     """The image has set-uid programs (su); none changes who runs."""
     lab.shell("ls -l /usr/bin/su; cp /usr/bin/id x; chmod 6755 x; ./x -u; echo | su -c 'id -u' && echo BECAME ROOT")

@@ -104,7 +104,7 @@ os.kill(os.getpid(), 9)
     with host_tmpfs(scratch, size=MIB, owner=1000, labels=Labels(lease="live"), executable=False, names=("out",)) as mine:
         assert engine.reap({"live"}, grace_s=0).mounts == [target.name]
         assert os.path.ismount(mine)
-    assert not list(scratch.iterdir())
+    assert not list(scratch.glob("*"))
 
 
 def test_reaping_twice_at_once_is_harmless(lab: Lab) -> None:
@@ -140,4 +140,4 @@ with engine.output_volume(1 << 20, labels=Labels(lease="l")) as out:
     reaped = engine.reap(set(), grace_s=0)
     assert len(reaped.containers) == 1
     assert len(reaped.mounts) == (2 if mounts.can_mount() else 0)
-    assert not list(scratch.iterdir())
+    assert not list(scratch.glob("*"))
