@@ -6,6 +6,8 @@ outside the interpreter lock, so a second process would add little on the two co
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from reprove import logs
 from reprove import settings as settings_module
 from reprove.core.errors import ReproveError
@@ -27,7 +29,8 @@ limit_request_fields = 64
 limit_request_field_size = 8190
 preload_app = False
 forwarded_allow_ips = ""
-worker_tmp_dir = "/dev/shm"  # noqa: S108  # gunicorn's own heartbeat file, which must not wait for a disk
+# gunicorn's own heartbeat file must not wait for a disk
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  # a file that gunicorn makes and unlinks itself
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
