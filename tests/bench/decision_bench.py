@@ -48,7 +48,9 @@ PROCESSES = ("sequencer", "witness", "api", "attester")
 BATCH = 256
 LOOK = Timestamp("2026-11-24T10:00:00Z")
 INPUTS = tuple(
-    Input(name=f"tool{n}-1.{n}-py3-none-any.whl", uri=f"https://files.invalid/tool{n}-1.{n}-py3-none-any.whl", sha256=sha256(b"%d" % n), size=9000 + n)
+    Input(
+        name=f"tool{n}-1.{n}-py3-none-any.whl", uri=f"https://files.invalid/tool{n}-1.{n}-py3-none-any.whl", sha256=sha256(b"%d" % n), size=9000 + n
+    )
     for n in range(4)
 )
 
@@ -58,7 +60,9 @@ def context(number: int, operator: str) -> AttestationContext:
     wheel, digest = f"project_{number}-1.0-py3-none-any.whl", sha256(b"wheel %d" % number)
     request, rebuild = Blob(sha256(b"request %d" % number)), f"rb-{number}"
     source = SourceRef("sdist", f"https://files.invalid/project_{number}-1.0.tar.gz", sha256(b"source %d" % number))
-    index = IndexRef("pypi", canonical=True, uri=f"https://index.invalid/simple/project-{number}/", page=Blob(sha256(b"page %d" % number)), fetched=LOOK)
+    index = IndexRef(
+        "pypi", canonical=True, uri=f"https://index.invalid/simple/project-{number}/", page=Blob(sha256(b"page %d" % number)), fetched=LOOK
+    )
     resolution = Resolution(
         rebuild=rebuild,
         lease=sha256(b"lease"),

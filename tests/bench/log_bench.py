@@ -1,6 +1,6 @@
 """Durable entries per second of the log, and submit-to-proof latency: ``python -m tests.bench.log_bench [--seconds 10] [--json]``.
 
-Real processes on this disk: one sequencer, one witness, the strict order (tlog.md 7.2), admission check and deduplication rows included. The
+Real processes on this disk: one sequencer, one witness, the strict order of ``service/log/sequencer.py``, admission check and deduplication rows included. The
 load comes from this process and shares the cores. Absolute figures are the disk's weather, so the rate is also given as a ratio to R: atomic
 files per second of the same folder (write 8 KiB, fsync, rename, fsync directory), probed before and after.
 """
@@ -58,7 +58,7 @@ class Figures:
 
 
 def atomic_files_per_second(folder: Path, seconds: float) -> float:
-    """R of peers-log.md section 0: one thread, 8 KiB, fsync, rename, fsync of the directory."""
+    """R: one thread, 8 KiB, fsync, rename, fsync of the directory."""
     folder.mkdir()
     descriptor = os.open(folder, os.O_RDONLY)
     data, count = os.urandom(8192), 0

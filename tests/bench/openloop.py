@@ -1,4 +1,4 @@
-"""Open-loop load: a call each 1/rate seconds whatever the answers do, timed from the moment it was due, so that a slow answer cannot hide the next."""
+"""Open-loop load: a call each 1/rate seconds whatever the answers do, timed from when it was due, so that a slow answer hides no later one."""
 
 from __future__ import annotations
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 import types
+from collections.abc import Callable
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from typing import Any, ClassVar, NewType, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from reprove.core.digests import AttestationId, Sha256, parse_sha256
@@ -44,6 +45,7 @@ class Shape(Protocol):
 
 
 T = TypeVar("T", bound=Shape)
+_Reader = Callable[[object, str], Any]
 
 
 def to_json(value: object) -> Any:  # noqa: ANN401  # any JSON value
@@ -63,12 +65,11 @@ def from_json(shape: type[T], value: object, pointer: str = "") -> T:
     if not isinstance(value, dict):
         raise bad("must be an object", pointer)
     found: dict[str, Any] = {}
-    for name, (member, kind, required) in _members(shape).items():
-        here = f"{pointer}/{member}"
+    for name, member, read, required in _readers(shape):
         if member in value:
-            found[name] = _read(kind, value[member], here)
+            found[name] = read(value[member], f"{pointer}/{member}")
         elif required:
-            raise bad("is missing", here)
+            raise bad("is missing", f"{pointer}/{member}")
     try:
         return shape(**found)
     except ProblemError as error:
@@ -115,41 +116,55 @@ def _optional(kind: Any) -> Any:  # noqa: ANN401  # a type expression
     return None
 
 
-def _read(kind: Any, value: object, pointer: str) -> Any:  # noqa: ANN401  # one branch for each kind of type
+@cache
+def _readers(shape: type[Shape]) -> tuple[tuple[str, str, _Reader, bool], ...]:
+    """Field, member, reader and whether it is required; made once per shape, since a decision reads thousands of statements."""
+    return tuple((name, member, _reader(kind), required) for name, (member, kind, required) in _members(shape).items())
+
+
+@cache
+def _reader(kind: Any) -> _Reader:  # noqa: ANN401  # a type expression
+    """How a value of one kind is read; ``(value, pointer)`` to what the field holds."""
     inner = _optional(kind)
     if inner is not None:
-        return _read(inner, value, pointer)
+        return _reader(inner)
     origin = get_origin(kind)
     if origin is tuple:
-        return _read_list(get_args(kind)[0], value, pointer)
+        return partial(_read_list, _reader(get_args(kind)[0]))
     if origin is dict:
-        return _read_map(get_args(kind)[1], value, pointer)
-    if kind is Facts:
-        _check_facts(value, pointer, 0)
-        if not isinstance(value, dict):
-            raise bad("must be an object", pointer)
-        return value
+        return partial(_read_map, _reader(get_args(kind)[1]))
     if kind == Scalar:
-        return _signed(value, pointer) if isinstance(value, int) else _text(value, pointer)
+        return _scalar
     if kind in _READERS:
-        return _READERS[kind](value, pointer)
+        return _READERS[kind]
     if issubclass(kind, StrEnum):
-        return _enum(kind, value, pointer)
-    return from_json(kind, value, pointer)
+        return partial(_enum, kind)
+    return partial(from_json, kind)
 
 
-def _read_list(kind: Any, value: object, pointer: str) -> tuple[Any, ...]:  # noqa: ANN401  # a type expression
+def _read_list(read: _Reader, value: object, pointer: str) -> tuple[Any, ...]:
     if not isinstance(value, list):
         raise bad("must be a list", pointer)
     if len(value) > MAX_ITEMS:
         raise bad(f"has more than {MAX_ITEMS} items", pointer)
-    return tuple(_read(kind, item, f"{pointer}/{index}") for index, item in enumerate(value))
+    return tuple(read(item, f"{pointer}/{index}") for index, item in enumerate(value))
 
 
-def _read_map(kind: Any, value: object, pointer: str) -> dict[str, Any]:  # noqa: ANN401  # a type expression
+def _read_map(read: _Reader, value: object, pointer: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise bad("must be an object", pointer)
-    return {_text(key, pointer): _read(kind, item, f"{pointer}/{key}") for key, item in value.items()}
+    return {_text(key, pointer): read(item, f"{pointer}/{key}") for key, item in value.items()}
+
+
+def _facts(value: object, pointer: str) -> dict[str, Any]:
+    _check_facts(value, pointer, 0)
+    if not isinstance(value, dict):
+        raise bad("must be an object", pointer)
+    return value
+
+
+def _scalar(value: object, pointer: str) -> Scalar:
+    return _signed(value, pointer) if isinstance(value, int) else _text(value, pointer)
 
 
 def _text(value: object, pointer: str) -> str:
@@ -224,7 +239,8 @@ def _check_facts(value: object, pointer: str, depth: int) -> None:
         raise bad("is a float; signed JSON has none", pointer)
 
 
-_READERS: dict[Any, Any] = {
+_READERS: dict[Any, _Reader] = {
+    Facts: _facts,
     str: _text,
     int: _integer,
     bool: _boolean,
