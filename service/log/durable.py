@@ -1,6 +1,6 @@
 """Files that survive a power cut: created once and never overwritten, or replaced atomically.
 
-What POSIX asks for, as the ext4 and xfs developers spell it out (tlog.md 7.2, sunlight ``internal/durable``):
+What POSIX asks for, as the file systems' developers spell it out:
 
 * a file's bytes are durable after ``fsync`` of the file; its *name* is durable after ``fsync`` of the directory that holds the name;
 * a new directory's name needs the same of its parent.

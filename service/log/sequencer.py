@@ -1,4 +1,4 @@
-"""One writer of one log: batches in, published checkpoints and proofs out, in the order that survives every crash (tlog.md 7.2).
+"""One writer of one log: batches in, published checkpoints and proofs out, in the order that survives every crash (DESIGN section 9).
 
 Per batch:
 

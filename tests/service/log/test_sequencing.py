@@ -135,27 +135,28 @@ def test_only_one_signature_by_the_attester_is_admitted(instance: Instance) -> N
     assert instance.opened(instance.client.head() or "").checkpoint.size == 0
 
 
-@pytest.mark.parametrize(
-    ("request_", "slug"),
-    [
-        ({"op": "add"}, "invalid-request"),
-        ({"op": "add", "envelopes": []}, "invalid-request"),
-        ({"op": "add", "envelopes": [{}] * 257}, "invalid-request"),
-        ({"op": "add", "envelopes": [{"payload": "e30=", "payloadType": "text/plain", "signatures": [{"sig": ""}]}]}, "invalid-request"),
-        ({"op": "remove"}, "invalid-request"),
-        ({"op": "prove"}, "invalid-request"),
-        ({"op": "prove", "index": True}, "invalid-request"),
-        ({"op": "prove", "index": -1}, "not-found"),
-        ({"op": "prove", "index": 0}, "not-found"),
-        ({"op": "prove", "id": "0" * 64}, "not-found"),
-        ({"op": "prove", "id": "xyz"}, "invalid-request"),
-        ([], "invalid-request"),
-    ],
-)
-def test_bad_requests_get_a_problem(instance: Instance, request_: object, slug: str) -> None:
-    answer = ask(instance, frame(request_))
-    assert answer is not None
-    assert answer["error"]["type"] == f"urn:reprove:problem:{slug}"  # type: ignore[index]  # JSON
+BAD_REQUESTS: list[tuple[object, str]] = [
+    ({"op": "add"}, "invalid-request"),
+    ({"op": "add", "envelopes": []}, "invalid-request"),
+    ({"op": "add", "envelopes": [{}] * 257}, "invalid-request"),
+    ({"op": "add", "envelopes": [{"payload": "e30=", "payloadType": "text/plain", "signatures": [{"sig": ""}]}]}, "invalid-request"),
+    ({"op": "remove"}, "invalid-request"),
+    ({"op": "prove"}, "invalid-request"),
+    ({"op": "prove", "index": True}, "invalid-request"),
+    ({"op": "prove", "index": -1}, "not-found"),
+    ({"op": "prove", "index": 0}, "not-found"),
+    ({"op": "prove", "id": "0" * 64}, "not-found"),
+    ({"op": "prove", "id": "xyz"}, "invalid-request"),
+    ([], "invalid-request"),
+]
+
+
+def test_bad_requests_get_a_problem(instance: Instance) -> None:
+    for request, slug in BAD_REQUESTS:
+        answer = ask(instance, frame(request))
+        assert answer is not None, request
+        assert answer["error"]["type"] == f"urn:reprove:problem:{slug}", request  # type: ignore[index]  # JSON
+    assert instance.add(1).entries[0].index == 0
 
 
 def test_torn_and_oversized_frames_end_one_connection_and_nothing_else(instance: Instance) -> None:
