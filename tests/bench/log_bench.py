@@ -1,8 +1,8 @@
 """Durable entries per second of the log, and submit-to-proof latency: ``python -m tests.bench.log_bench [--seconds 10] [--json]``.
 
 Real processes on this disk: one sequencer, one witness, the strict order of ``service/log/sequencer.py``, admission check and deduplication rows
-included. The load comes from this process and shares the cores. Absolute figures are the disk's weather, so the rate is also given as a ratio to R: atomic
-files per second of the same folder (write 8 KiB, fsync, rename, fsync directory), probed before and after.
+included. The load comes from this process and shares the cores. Absolute figures are the weather of the disk, so the rate is also given as a ratio
+to R: atomic files per second of the same folder (write 8 KiB, fsync, rename, fsync directory), probed before and after.
 """
 
 from __future__ import annotations
