@@ -145,6 +145,11 @@ def _answer(call: Call, identifier: str, *, created: bool) -> Response:
     headers = {"Location": location, "Cache-Control": "no-store"}
     if body is None:
         return json_response({"kind": "decision", "id": row.id, "state": "signing"}, 202, headers | {"Retry-After": "1"})
+    if not created and "attestation" in body:
+        # signed and logged: the same for ever, but other media types stand under this address too
+        answer = immutable(canonical(body), STATEMENT, f"{row.id}-json")
+        answer.headers["Vary"] = "Accept"
+        return answer
     return json_response(body, 201 if created else 200, headers)
 
 

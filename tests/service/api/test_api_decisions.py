@@ -41,6 +41,9 @@ def test_no_proof_in_time_is_signing_and_never_an_allow(service: Service) -> Non
     service.decided(answer.json["id"])
     done = service.get(answer.headers["Location"])
     assert (done.status_code, done.json["verdict"], done.json["attestation"]["logIndex"]) == (200, "allow", 0)
+    again = service.get(answer.headers["Location"], headers={"If-None-Match": done.headers["ETag"]})
+    assert again.status_code == 304
+    assert "ETag" not in later.headers
 
 
 def test_a_proof_within_the_time_is_answered_201(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
