@@ -73,11 +73,12 @@ class Instance:
     def kill(self, name: str) -> None:
         """SIGKILL one process and what it forked, as a host that dies would."""
         process = self.processes.pop(name)
+        forked = descendants(process.pid)
         with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGSTOP)  # or a server would fork a successor for the child that dies first
-        for pid in (*descendants(process.pid), process.pid):
+            os.killpg(process.pid, signal.SIGKILL)  # at once: a server would fork a successor for the child that dies first
+        for pid in forked:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)  # those that made a group of their own
         process.wait(10)
 
     def terminate(self, name: str, timeout: float = 15) -> int:
