@@ -20,6 +20,7 @@ from reprove.archive.nested import find
 from reprove.archive.sources import Source, dos_seconds, read_source
 from reprove.archive.zipfiles import OpenZip, open_zip
 from reprove.compare.sourced import SourceIndex, in_dist_info
+from reprove.compare.wheels import file_sha256
 
 MAX_LIST = 100
 MAX_PAIRS = 400
@@ -53,26 +54,25 @@ def main(argv: list[str]) -> int:
 
 
 def collect(inner: Path, facts: dict, result: dict) -> None:
-    """Fill ``result`` in the order in which a fault costs least: what was read before it stays."""
+    """Fill ``result``. A source that is refused ends it; an original that cannot be read does not."""
     original = facts.get("original") or {}
     result["name"] = cut(original.get("name"))
     result["uploaded"] = cut(original.get("uploaded"))
     found = WHEEL_NAME.match(str(original.get("name")))
     if found:
         result["wheel"] = {"distribution": cut(found["name"]), "version": cut(found["version"]), "tag": cut(found["tag"])}
+    source = read_source(inner / "source", wanted=WANTED.__contains__) if (inner / "source").exists() else None
     try:
         with open_zip(inner / "original") as archive:
             wheel_facts(archive, result)
-            if (inner / "source").exists():
-                source_facts(archive, read_source(inner / "source", wanted=WANTED.__contains__), result)
-                for path in islice(find(inner / "source", archive.zip.sha256), MAX_ECHOES):
-                    add_finding(result, "the source holds the original", path)
-    except UnsafeSourceError:
-        raise
+            if source is not None:
+                pair_facts(archive, SourceIndex(source), result)
     except ArchiveError as error:
-        if "members" in result:
-            raise
+        # such an original can still be reproduced bit for bit, so the source is read and searched all the same
         result["unreadable"] = cut(error.detail)
+    if source is not None:
+        source_facts(source, result)
+        echoes(inner / "source", source.sha256, file_sha256(inner / "original"), result)
 
 
 def cut(value: object, length: int = MAX_TEXT) -> str:
@@ -146,9 +146,8 @@ def metadata_facts(archive: OpenZip, info: list) -> dict:
     }
 
 
-def source_facts(archive: OpenZip, source: Source, result: dict) -> None:
-    """The source's layout and build system, its times beside the wheel's, and what it lacks or should not have."""
-    index = SourceIndex(source)
+def source_facts(source: Source, result: dict) -> None:
+    """The source's layout and build system."""
     result["source"] = {
         "sha256": source.sha256,
         "size": source.size,
@@ -160,8 +159,19 @@ def source_facts(archive: OpenZip, source: Source, result: dict) -> None:
     }
     if source.top is None:
         result["problem"] = {"class": "source-layout", "detail": "the source has more than one top folder"}
-    if archive.zip.sha256 == source.sha256:
+    build_system(source, result)
+
+
+def echoes(path: Path, source: str, original: str, result: dict) -> None:
+    """Copies of the original in its source (DESIGN section 6)."""
+    if source == original:
         add_finding(result, "the source archive is the original")
+    for place in islice(find(path, original), MAX_ECHOES):
+        add_finding(result, "the source holds the original", place)
+
+
+def pair_facts(archive: OpenZip, index: SourceIndex, result: dict) -> None:
+    """The source's times and modes beside the wheel's, and what it lacks."""
     pairs, kept, masked, unsourced = [], 0, Counter(), []
     for entry, digest in zip(archive.zip.entries, archive.zip.digests, strict=True):
         if entry.is_dir or in_dist_info(entry.name):
@@ -181,7 +191,6 @@ def source_facts(archive: OpenZip, source: Source, result: dict) -> None:
     result["modes_kept"] = kept
     result["modes_masked"] = dict(masked)
     result["unsourced"] = unsourced[:MAX_LIST]
-    build_system(source, result)
 
 
 def add_finding(result: dict, detail: str, path: str = "") -> None:

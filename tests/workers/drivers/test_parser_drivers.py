@@ -56,6 +56,13 @@ def test_the_original_inside_the_source_is_found(tmp_path: Path) -> None:
     assert [(row["code"], row["path"]) for row in found["findings"]] == [("original-among-inputs", "demo-1.0/vendor/" + NAME)]  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("original", [b"no archive at all" * 9, wheel()[:-10], zip_bytes(wheel_parts(), suffix=b"x")])
+def test_an_original_that_is_no_clean_archive_is_searched_for_as_well(tmp_path: Path, original: bytes) -> None:
+    found = infer(tmp_path, original, sdist({"setup.py": b"", "o": original}))
+    assert [row["path"] for row in found["findings"]] == ["demo-1.0/o"]  # type: ignore[attr-defined]
+    assert found["build_system"]["setup_py"] is True  # type: ignore[index]
+
+
 def test_the_original_as_the_source_is_found(tmp_path: Path) -> None:
     original = zip_bytes([Part("demo-1.0/setup.py", b"")])
     assert infer(tmp_path, original, original)["findings"]
