@@ -111,8 +111,11 @@ def _stamps(original: OpenZip, rebuilt: OpenZip, index: SourceIndex, window: Win
 
     def generated(entry: Entry) -> bool:
         member = None if in_dist_info(entry.name) else index.same(entry.name, rebuilt.zip.digest(entry.name))
-        # a file that the build wrote again has the build's time, whatever its bytes; one that it copied has the source's
-        return member is None or not kept_time(dos_seconds(entry.central.time), member.mtime)
+        if member is None:
+            return True
+        # a file that the build wrote again, with the same bytes, has the build's time on both headers; the build is after the upload
+        seconds = dos_seconds(entry.central.time)
+        return entry.local.time == entry.central.time and seconds > window.last - UPLOAD_SLACK and not kept_time(seconds, member.mtime)
 
     stamps = plan(original.zip, rebuilt.zip, generated, window)
     if stamped_sha256(rebuilt.view, stamps) != original.zip.sha256:

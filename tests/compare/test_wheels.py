@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import struct
 import zipfile
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from reprove.compare.result import Comparison
 from reprove.core.outcomes import CAUSE_CLASSES, Finding, Level, Outcome
-from tests.archive.zips import LATER, Part, record_row, sdist, wheel, wheel_parts, zip_bytes
+from tests.archive.zips import LATER, TIME, Part, record_row, sdist, wheel, wheel_parts, zip_bytes
 from tests.compare.pairs import judge
 
 FILES = {"demo/__init__.py": b"x = 1\n", "demo/core.py": b"def f():\n    return 1\n"}
@@ -130,9 +131,17 @@ def test_a_mutated_byte_never_compares_equal(tmp_path: Path, at: int, change: in
     result = judge(tmp_path, *pair, SOURCE)
     assert result.level is not Level.BITWISE
     if result.level is Level.TIMES_STAMPED:
-        # only a time field of a generated member may make that so
+        # only a time field of a generated member may make that so; one header's time alone never makes a sourced member generated
         assert any(stamp.offset <= at < stamp.offset + 4 for stamp in result.stamps)
         assert all(stamp.member not in FILES for stamp in result.stamps)
+
+
+@pytest.mark.parametrize("minutes", [-30, 1, 90])
+def test_a_sourced_member_with_a_time_before_the_upload_was_not_written_by_the_build(tmp_path: Path, minutes: int) -> None:
+    total = 3 * 60 + 4 + minutes
+    odd = struct.pack("<HH", total // 60 << 11 | total % 60 << 5 | 2, (2024 - 1980) << 9 | 1 << 5 | 2)
+    result = judge(tmp_path, wheel(FILES), wheel(FILES, time=odd, info_time=TIME), SOURCE)
+    assert (result.outcome, result.cause and result.cause.class_) == (Outcome.DIFFERS, "times")
 
 
 @pytest.mark.slow
