@@ -17,6 +17,7 @@ MAX_SAFE_INTEGER = 2**53 - 1
 _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _STEP = {0x7B: 1, 0x5B: 1, 0x7D: -1, 0x5D: -1}
+_MAYBE_FLOAT = re.compile(rb"(?:\A|[:,\[])-?[0-9]+[.eE]")
 _MAX_PIECES = 1 << 16
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in _STEP)
 
@@ -51,9 +52,21 @@ def parse(data: bytes | str, *, max_bytes: int, what: str = "the document") -> A
 def parse_canonical(data: bytes, *, max_bytes: int, what: str = "the document") -> Any:  # noqa: ANN401  # any JSON value
     """Read JSON that must already be in JCS form; re-encoding has to give the same bytes."""
     value = parse(data, max_bytes=max_bytes, what=what)
-    if canonical(value) != data:
+    if not _plainly_canonical(data, value) and canonical(value) != data:
         raise ProblemError(Slug.INVALID_REQUEST, f"{what} is not in canonical form (RFC 8785)")
     return value
+
+
+def _plainly_canonical(data: bytes, value: object) -> bool:
+    """Whether ``data`` is certainly the JCS form of ``value``, which was read from it; False says nothing.
+
+    For ASCII text without fractions or exponents the standard library, ten times faster, writes what RFC 8785 says: sorting by code point is
+    sorting by UTF-16 unit, the short escapes are the same, and integers beyond 2^53-1 were refused. In canonical text every number follows
+    one of ``: , [`` or nothing, so that a pattern finds each float (and sometimes text that looks like one, which costs only time).
+    """
+    if not data.isascii() or _MAYBE_FLOAT.search(data) is not None:
+        return False
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode() == data
 
 
 def _refuse_deep(raw: bytes, what: str) -> None:

@@ -4,7 +4,7 @@ A whole instance with default settings (heartbeat 5 s, lease 15 s) and two worke
 backend builds in milliseconds. One rebuild warms everything (environment loaded, inputs stored); then ``--runs`` more, one after the other, each
 forced, followed by long poll. Times of one rebuild:
 
-* *total*: from the ``202`` in the client's hands to the evidence of its comparison (entry, inclusion proof, cosigned checkpoint) in the client's hands;
+* *total*: from the ``202`` in the client's hands to the comparison's evidence (entry, inclusion proof, cosigned checkpoint) in the client's hands;
 * *phases*: what resolver and worker report, by the host's clock; *gaps* between them by the times at which the service recorded them;
 * *cycle*: the median of ten container cycles (output volume, create, start, wait, collect, remove) around ``/bin/true`` with the build's own
   environment and limits, half before and half after the runs;

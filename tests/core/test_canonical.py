@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reprove.core.canonical import MAX_DEPTH, _refuse_deep, canonical, parse, parse_canonical
+from reprove.core.canonical import MAX_DEPTH, _plainly_canonical, _refuse_deep, canonical, parse, parse_canonical
 from reprove.core.errors import ProblemError, Slug
 
 MEGABYTE = 1024 * 1024
@@ -72,6 +72,27 @@ def test_only_the_canonical_spelling_is_canonical(value: object) -> None:
     if spaced != canonical(value):
         with pytest.raises(ProblemError):
             parse_canonical(spaced, max_bytes=MEGABYTE)
+
+
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(max_size=8)
+
+
+@given(st.recursive(NUMBERS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4)), st.booleans())
+def test_what_is_plainly_canonical_is_canonical_by_the_slow_encoder_too(value: object, ascii_only: bool) -> None:
+    try:
+        data = json.dumps(value, sort_keys=True, ensure_ascii=ascii_only, separators=(",", ":")).encode()
+        read = parse(data, max_bytes=MEGABYTE)
+    except (ProblemError, UnicodeEncodeError):
+        return
+    if _plainly_canonical(data, read):
+        assert canonical(read) == data
+
+
+@pytest.mark.parametrize(
+    "text", [b"1.0", b"[1e2]", b'{"a":-0.5}', b"[1,1E2]", b"-0", b"[ 1]", b'{"b":1,"a":2}', b'"\\u0041"', b'"\\u001F"', b'"\\/"']
+)
+def test_no_other_spelling_is_plainly_canonical(text: bytes) -> None:
+    assert not _plainly_canonical(text, parse(text, max_bytes=100))
 
 
 @given(st.binary(max_size=200))
