@@ -46,7 +46,10 @@ class FailedError(Exception):
 
 
 def main(argv: list[str]) -> int:
-    """Run one candidate; always ends with a result file, also when the package's own code misbehaves."""
+    """Run one candidate; always ends with a result file, also when the package's own code misbehaves. 1 when it failed, else 0.
+
+    The host asks the exit status only whether a full disk or a refused fork mattered.
+    """
     if argv[1:2] == [HOOK]:
         return run_hook(argv[2], argv[3])
     inner = Path(argv[1] if len(argv) > 1 else "/in")
@@ -60,7 +63,7 @@ def main(argv: list[str]) -> int:
         result = {"failed": {"class": "backend-failed", "detail": f"{type(error).__name__}: {error}"[:2000]}}
     print("reprove:", json.dumps(result), flush=True)
     write_last(outer / "result.json", result)
-    return 0
+    return 1 if "failed" in result else 0
 
 
 def build(inner: Path, outer: Path, work: Path) -> Json:
