@@ -92,14 +92,16 @@ def serve(runtime: Runtime) -> int:
     _sweep(runtime)
     while not stop.requested:
         stop.install()
+        worker: CheckedWorker | None = None
         try:
             worker = CheckedWorker(queue, connect(settings, role), name=_unique(runtime), on_dead_horse=lambda: _sweep(runtime))
             worker.work(logging_level="WARNING")
-            stop.requested |= worker.stopping
         except (AuthenticationError, NoPermissionError, ResponseError) as error:
             _log.error("redis refuses this worker; waiting", reason=str(error)[:200])
         except (RedisError, OSError) as error:
             _log.warning("redis is not there; waiting", reason=type(error).__name__)
+        # asked of the worker also after a fault: when all processes are stopped at once, Redis goes first and RQ's farewell to it fails
+        stop.requested |= worker is not None and worker.stopping
         if not stop.requested:
             time.sleep(RECONNECT_SECONDS)
     _log.info("drained")
