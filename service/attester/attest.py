@@ -89,8 +89,7 @@ class Attestation:
         if kept is not None:
             return kept
         resolved = checks.resolution(rebuild, rows.resolution, rows.resolve_attempt)
-        context = self._context(checks, rebuild, rows, resolved)
-        envelopes = self._sign(context)
+        envelopes = self._signed(rebuild, self._context(checks, rebuild, rows, resolved))
         crash_point("attest.signed")
         # A crash here loses nothing: nobody has seen these bytes, and the next run makes and persists its own.
         self._persist(rebuild, envelopes, now)
@@ -122,12 +121,29 @@ class Attestation:
             return replace(context, failure=_plain(f"the report was not confirmed: {error}"))
         return context
 
+    def _signed(self, rebuild: RebuildRow, context: AttestationContext) -> tuple[Envelope, ...]:
+        """Sign what the context says. A claim that no statement of ours can carry (its size, a name) does not hold, like any other lie."""
+        try:
+            return self._sign(context)
+        except ProblemError as error:
+            reason = error.problem.detail
+        log.error("claim not confirmed", alarm=True, rebuild=rebuild.id, report=rebuild.report_id, reason=reason)
+        try:
+            return self._sign(replace(context, failure=_plain(f"no statement can carry what was reported: {reason}")))
+        except ProblemError as error:
+            raise UnconfirmedError(f"no statement can be made of the resolution: {error.problem.detail}") from error
+
     def _sign(self, context: AttestationContext) -> tuple[Envelope, ...]:
         provenance = build_provenance(context)
-        first = sign_statement(self._identity.signer, provenance.encode()) if provenance is not None else None
-        comparison = comparisons.build_comparison(context, provenance=first.id if first is not None else None)
-        second = sign_statement(self._identity.signer, comparison.encode())
+        first = self._envelope(provenance) if provenance is not None else None
+        second = self._envelope(comparisons.build_comparison(context, provenance=first.id if first is not None else None))
         return (first, second) if first is not None else (second,)
+
+    def _envelope(self, statement: Statement) -> Envelope:
+        """Sign what readers, this attester included, will accept. Raises ProblemError for anything else."""
+        payload = statement.encode()
+        decode(payload)
+        return sign_statement(self._identity.signer, payload)
 
     def _persist(self, rebuild: RebuildRow, envelopes: tuple[Envelope, ...], now: datetime) -> None:
         with self._database.write() as conn:

@@ -99,6 +99,8 @@ class Checks:
         _same("original", (value.original.sha256, value.original.size), (resolved.resolution.original.sha256, resolved.resolution.original.size))
         _same("architecture", value.arch, rebuild.arch)
         _same_source(value, resolved.resolution)
+        if value.rebuilt is not None:
+            _same("name of the rebuilt file", value.rebuilt.name, resolved.resolution.original.name)
         if resolved.resolution.outcome is not None:
             raise UnconfirmedError(f"the resolution settles outcome {resolved.resolution.outcome}, so no report can")
         self._recipe(rebuild, value)

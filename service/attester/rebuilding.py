@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -23,6 +23,10 @@ log = structlog.get_logger()
 
 ALARM_SECONDS = 60
 """How often the same fault of the same rebuild is logged."""
+HELD_SECONDS = 5
+"""How long a rebuild that could not be prepared lets others go first."""
+MAX_BATCH_BYTES = 24 * 1024 * 1024
+"""Payloads of one submission, unless one rebuild alone has more: in base64 they fit into a frame of the sequencer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +45,17 @@ class Rebuilds:
         self._attestation = attestation
         self._submitter = submitter
         self._alarmed: dict[str, float] = {}
+        self._held: dict[str, float] = {}
 
     def round(self) -> int:
         """Do what is there to do; returns how many rebuilds ended."""
+        now = time.monotonic()
+        self._held = {each: until for each, until in self._held.items() if until > now}
         with self._database.read() as conn:
-            queue = rebuilds.attesting(conn, MAX_BATCH // 2)
-        ready = [found for row in queue if (found := self._prepare(row)) is not None]
-        return self._log_all(ready) if ready else 0
+            queue = rebuilds.attesting(conn, MAX_BATCH // 2 + len(self._held))
+        fresh = [row for row in queue if row.id not in self._held][: MAX_BATCH // 2]
+        ready = [found for row in fresh if (found := self._prepare(row)) is not None]
+        return sum(self._log_all(batch) for batch in _batches(ready))
 
     def _prepare(self, row: RebuildRow) -> _Ready | None:
         began = time.monotonic()
@@ -56,9 +64,16 @@ class Rebuilds:
         except UnconfirmedError as error:
             self._reject(row, str(error))
         except (ReproveError, SQLAlchemyError) as error:
-            # Also a constraint that tampered rows violate: one rebuild's fault never stops the others.
-            self._alarm(row.id, str(error))
+            self._hold(row, str(error))
+        except Exception as error:
+            # Whatever it is, also what tampered rows cause that nobody thought of: one rebuild's fault never stops the others.
+            log.exception("a rebuild cannot be prepared", rebuild=row.id)
+            self._hold(row, f"internal error: {type(error).__name__}")
         return None
+
+    def _hold(self, row: RebuildRow, reason: str) -> None:
+        self._held[row.id] = time.monotonic() + HELD_SECONDS
+        self._alarm(row.id, reason)
 
     def _log_all(self, ready: Sequence[_Ready]) -> int:
         """All in one batch; if the log refuses that, one by one, so that one bad envelope holds back nobody else."""
@@ -114,6 +129,21 @@ class Rebuilds:
         if now - self._alarmed.get(what, -ALARM_SECONDS) >= ALARM_SECONDS:
             self._alarmed[what] = now
             log.error("attesting is held up", alarm=True, what=what, reason=reason)
+
+
+def _batches(ready: Sequence[_Ready]) -> Iterator[list[_Ready]]:
+    """Cut what is ready into submissions that the sequencer takes: a hostile package can make a report of megabytes."""
+    batch: list[_Ready] = []
+    size = 0
+    for each in ready:
+        own = sum(len(envelope.payload) for envelope in each.prepared.envelopes)
+        if batch and size + own > MAX_BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(each)
+        size += own
+    if batch:
+        yield batch
 
 
 def _event(entries: Sequence[Entry], seconds: float) -> dict[str, object]:

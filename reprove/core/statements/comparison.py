@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, canonicalize_name, parse_sdist_filename, parse_wheel_filename
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from reprove.core.digests import AttestationId, Sha256
 from reprove.core.outcomes import Finding, Level, Outcome
@@ -228,16 +229,24 @@ def _echoes(context: AttestationContext, inputs: tuple[Input, ...]) -> list[Find
 
 
 def _release(file_name: str) -> tuple[str, str] | None:
-    try:
-        if file_name.endswith(".whl"):
-            name, version, *_ = parse_wheel_filename(file_name)
-        else:
-            name, version = parse_sdist_filename(file_name)
-    except (InvalidWheelFilename, InvalidSdistFilename):
+    """Name and version of a wheel or sdist; None when it is neither.
+
+    The name is a worker's word. A wheel's tags are not taken apart: they multiply, and a name of some hundred bytes would cost minutes.
+    """
+    if len(file_name) > _MAX_FILE_NAME:
         return None
-    return name, str(version)
+    if file_name.endswith(".whl"):
+        name, _, rest = file_name.removesuffix(".whl").partition("-")
+        version = rest.partition("-")[0]
+    else:
+        name, _, version = file_name.removesuffix(".tar.gz").removesuffix(".zip").rpartition("-")
+    try:
+        return canonicalize_name(name), str(Version(version))
+    except InvalidVersion:
+        return None
 
 
+_MAX_FILE_NAME = 255
 _WORKER_FIELDS = ("findings", "causes", "stamps", "differences", "recipe", "inputs", "environment", "arch")
 
 
