@@ -16,13 +16,14 @@ NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 ATTACKS = [
     *("echo-requirement", "echo-source", "redis-os-system", "redis-pickle", "report-unenrolled", "resolution-unenrolled"),
     *("other-lease", "late-report", "replayed-report", "report-blobs", "original-as-rebuilt", "row-outcome", "row-resolution"),
-    *("row-verdict", "fake-world", "zip-overlap", "covert-times", "purl-change", "purl-prefix", "lenient-policy", "exfiltrate-),
-    *(build", "exfiltrate-fetch", "host-port", "output-symlink", "output-dirlink", "output-hardlink", "output-fifo", "output-),
-    *(sparse", "output-rewritten", "forged-progress", "fork-bomb", "memory-bomb", "disk-bomb", "hang", "long-polls"),
+    *("row-verdict", "fake-world", "zip-overlap", "covert-times", "purl-change", "purl-prefix", "lenient-policy"),
+    *("exfiltrate-build", "exfiltrate-fetch", "host-port", "output-symlink", "output-dirlink", "output-hardlink"),
+    *("output-fifo", "output-sparse", "output-rewritten", "forged-progress", "fork-bomb", "memory-bomb", "disk-bomb", "hang"),
+    *("long-polls"),
 ]
 BAD_INPUT = [
-    *("unknown-names", "yanked", "not-attemptable", "malformed-purl", "malformed-json", "bad-index", "redis-down", "no-),
-    *(engine", "full-disk", "bad-token", "bad-policy", "bad-evidence", "find-links", "foreign-folder"),
+    *("unknown-names", "yanked", "not-attemptable", "malformed-purl", "malformed-json", "bad-index", "redis-down"),
+    *("no-engine", "full-disk", "bad-token", "bad-policy", "bad-evidence", "find-links", "foreign-folder"),
 ]
 FAULTS = [
     *("kill", "flushall", "duplicate", "lost-worker", "sigterm", "two-sequencers"),

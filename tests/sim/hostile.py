@@ -124,7 +124,12 @@ BOMBS = [
         "limit-exceeded",
         "pids",
     ),
-    Attack("forkfails", "import os\nwhile True:\n    if os.fork() == 0:\n        os.setsid()\n", "limit-exceeded", "pids"),
+    Attack(
+        "forkfails",
+        "import os, time\nwhile True:\n    if os.fork() == 0:\n        time.sleep(30)\n        os._exit(0)\n",
+        "limit-exceeded",
+        "pids",
+    ),
     Attack("memorybomb", "x = bytearray(1 << 29)\nfor i in range(0, len(x), 4096):\n    x[i] = 1\n", "limit-exceeded", "memory"),
     Attack("diskbomb", "with open('big', 'wb') as f:\n    while True:\n        f.write(b'x' * 1048576)\n", "limit-exceeded", "disk"),
     Attack("inodebomb", "n = 0\nwhile True:\n    open('f%d' % n, 'w').close()\n    n += 1\n", "limit-exceeded", "disk"),
