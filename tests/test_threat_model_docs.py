@@ -19,7 +19,7 @@ ATTACKS = [
     *("row-verdict", "fake-world", "zip-overlap", "covert-times", "purl-change", "purl-prefix", "lenient-policy"),
     *("exfiltrate-build", "exfiltrate-fetch", "host-port", "output-symlink", "output-dirlink", "output-hardlink"),
     *("output-fifo", "output-sparse", "output-rewritten", "forged-progress", "fork-bomb", "memory-bomb", "disk-bomb", "hang"),
-    *("long-polls"),
+    "long-polls",
 ]
 BAD_INPUT = [
     *("unknown-names", "yanked", "not-attemptable", "malformed-purl", "malformed-json", "bad-index", "redis-down"),
