@@ -37,6 +37,10 @@ log = structlog.get_logger()
 LAG_SECONDS = 10
 """How long a question waits for entries that its checkpoint covers and the records do not have yet."""
 ALARM_SECONDS = 60
+STALE_SECONDS = 600
+"""Age from which a question is not answered any more: its time and its checkpoint would hide what came since (G6)."""
+AHEAD_SECONDS = 60
+"""How far the asking process's clock may be ahead."""
 
 
 class Decisions:
@@ -85,8 +89,18 @@ class Decisions:
         except (ReproveError, SQLAlchemyError) as error:
             self._alarm(row.id, str(error))
             return 0
+        except Exception as error:
+            # Whatever it is, also what tampered rows cause that nobody thought of: one question's fault never stops the others.
+            log.exception("a question cannot be worked on", decision=row.id)
+            self._alarm(row.id, f"internal error: {type(error).__name__}")
+            if row.state is not DecisionState.ASKED:
+                return 0
+            return self._fail(row, ProblemError(Slug.UNAVAILABLE, "an internal error; the operator has to look"))
 
     def _answer(self, row: DecisionRow) -> int:
+        age = (times.now() - row.now).total_seconds()
+        if not -AHEAD_SECONDS <= age <= STALE_SECONDS:
+            return self._fail(row, ProblemError(Slug.UNAVAILABLE, f"the question's time is {age:.0f} s ago, so its evidence may be stale: ask again"))
         result = self.evaluate(row)
         if result is None:
             return self._lagging(row)
