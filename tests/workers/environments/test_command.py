@@ -12,6 +12,9 @@ from tests.workers.sandbox.lab import made_environment
 from workers import environments
 from workers.cli import env
 
+# a made environment needs mmdebstrap and the archive: what --fast leaves out
+pytestmark = pytest.mark.docker
+
 
 @pytest.fixture
 def home(test_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

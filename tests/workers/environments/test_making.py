@@ -40,6 +40,9 @@ print(build_layer(store.load_lock(sys.argv[2]), store.packages, Path(sys.argv[3]
 " "$3" "$4" "$1"
 """
 
+# a made environment needs mmdebstrap and the archive: what --fast leaves out
+pytestmark = pytest.mark.docker
+
 
 @pytest.fixture(scope="module")
 def made(test_cache: Path) -> environments.Environment:
