@@ -76,6 +76,7 @@ def heartbeats(instance: Instance, stop: Event, beats: list[float]) -> None:
         assert answer.status == 200, answer.status
         beats.append(time.perf_counter() - start)
         stop.wait(0.2)
+    connection.close()
 
 
 def appends(instance: Instance, stop: Event, added: list[int]) -> None:

@@ -172,14 +172,21 @@ class Client:
         self._port = instance.settings.port
         self._headers = {"Authorization": f"Bearer {instance.token()}", "Content-Type": "application/json"}
         self._own = threading.local()
+        self._connections: list[http.client.HTTPConnection] = []
 
     def call(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
         connection = getattr(self._own, "connection", None)
         if connection is None:
             connection = self._own.connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+            self._connections.append(connection)
         connection.request(method, path, body, self._headers)
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
+
+    def close(self) -> None:
+        """Close every thread's connection."""
+        for connection in self._connections:
+            connection.close()
 
 
 def lookups(client: Client, digests: list[Sha256], rate: float, seconds: float) -> list[float]:
@@ -230,6 +237,7 @@ def measure(
             seen = digests[: decisions * artifacts]
             random.shuffle(seen)
             warm = decide(client, _questions(seen, decisions, artifacts), decision_rate)
+            client.close()
         finally:
             instance.stop()
     return {

@@ -164,7 +164,8 @@ def _median(rows: list[dict[str, Any]], name: str) -> float:
 
 def _medians(rows: list[dict[str, float]]) -> dict[str, float]:
     names = list(dict.fromkeys(name for row in rows for name in row))
-    return {name: _round(statistics.median(row.get(name, 0.0) for row in rows)) for name in names}
+    # the last event of an attempt is lost when its report ended the lease first: such a row says nothing of that phase
+    return {name: _round(statistics.median(row[name] for row in rows if name in row)) for name in names}
 
 
 def _round(seconds: float) -> float:

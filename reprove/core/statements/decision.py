@@ -131,10 +131,11 @@ def rows_digest(artifacts: tuple[ArtifactVerdict, ...]) -> Sha256:
 
 def rows_of(artifacts: tuple[ArtifactVerdict, ...]) -> Rows:
     """What stands in a decision for more than 256 rows."""
-    tree = Compact()
-    for row in row_bytes(artifacts):
+    tree, encoded = Compact(), row_bytes(artifacts)
+    for row in encoded:
         tree.append(leaf_hash(row))
-    return Rows(rows_digest(artifacts), Sha256(tree.root().hex()), len(artifacts))
+    # the JCS form of a list is its items' forms joined: each row is encoded once
+    return Rows(sha256(b"[" + b",".join(encoded) + b"]"), Sha256(tree.root().hex()), len(artifacts))
 
 
 def build(decision: Decision, names: Mapping[Sha256, str]) -> Statement:
