@@ -6,8 +6,10 @@ The closed list of inputs is what the session gave out for what was locked. The 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import socket
+import stat
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +36,7 @@ from workers.sandbox import Engine, ImageRef, Labels, Limits, Mount, SandboxErro
 LIMITS = Limits(time_s=320, memory=1024**3, disk=256 * 1024**2, pids=128, log=1024**2)
 MAX_RESULT = 1024**2
 CONTROL_SECONDS = 60.0
+_INPUT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,254}\Z")
 _CONTROL_CHARACTERS = re.compile(r"[^\x20-\x7e]+")
 
 
@@ -147,7 +150,7 @@ class Session:
         try:
             self._control.connect(str(self._path))
             answer = self._ask(self._request)
-            self._name, self.socket = str(answer["session"]), Path(str(answer["socket"]))
+            self._name, self.socket = str(answer["session"]), self._own_socket(Path(str(answer["socket"])))
         except (OSError, KeyError) as error:
             self._control.close()
             raise ProxyUnavailableError(f"the recording proxy does not answer on {self._path}: {type(error).__name__}") from error
@@ -158,6 +161,12 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self._control.close()
+
+    def _own_socket(self, path: Path) -> Path:
+        """What is mounted into the container is a socket in the proxy's own folder, whatever path the other account names."""
+        if path.parent != self._path.parent / "fetch" or not stat.S_ISSOCK(path.lstat().st_mode):
+            raise ProxyUnavailableError("the recording proxy named something else than a socket of its own")
+        return path
 
     def close(self) -> _Record:
         """End the session and return its record: from now on it gives nothing out."""
@@ -249,15 +258,27 @@ def _accept(result: Mapping[str, Any], record: _Record, store: InputStore, *, cu
 
 def _take(row: Mapping[str, Any], store: InputStore) -> FetchedInput:
     """Take a file over into the worker's own store, checked: the proxy is another account, and its files stay its own."""
-    digest, size = parse_sha256(row["sha256"]), int(row["size"])
+    name, digest, size = str(row["name"]), parse_sha256(row["sha256"]), int(row["size"])
+    if not _INPUT_NAME.match(name):
+        # It becomes a path below the attempt's folder, which root writes.
+        raise ProxyUnavailableError(f"the proxy's file {name[:80]!r} has no plain name")
     stored = store.find(digest)
     if stored is None:
         try:
-            with Path(str(row["path"])).open("rb") as source:
+            with open(str(row["path"]), "rb", opener=_regular) as source:
                 stored = store.put_stream(iter(lambda: source.read(1 << 20), b""), max_bytes=size, sha256=digest)
         except (OSError, ProblemError) as error:
-            raise ProxyUnavailableError(f"the proxy's file {row['name']} cannot be taken over: {error}") from error
-    return FetchedInput(str(row["name"]), str(row["uri"]), digest, stored.size, stored.path)
+            raise ProxyUnavailableError(f"the proxy's file {name} cannot be taken over: {error}") from error
+    return FetchedInput(name, str(row["uri"]), digest, stored.size, stored.path)
+
+
+def _regular(path: str, flags: int) -> int:
+    """Open a plain file of the proxy's; a link or a pipe could hold this process, which may be root, or point it elsewhere."""
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError("not a plain file")
+    return descriptor
 
 
 def _echoes(

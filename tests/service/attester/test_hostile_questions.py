@@ -13,7 +13,9 @@ from service.setup.defaults import DEFAULT_POLICY
 from tests.service.attester.rig import World
 
 
-@pytest.mark.parametrize(("what", "shift"), [("last year", timedelta(days=-365)), ("an hour ago", timedelta(hours=-1)), ("next year", timedelta(days=365))])
+@pytest.mark.parametrize(
+    ("what", "shift"), [("last year", timedelta(days=-365)), ("an hour ago", timedelta(hours=-1)), ("next year", timedelta(days=365))]
+)
 def test_a_question_of_another_time_is_not_answered(world: World, what: str, shift: timedelta) -> None:
     """Whoever writes the row chooses its time and its checkpoint: with an old pair, age and dissent would not be seen."""
     world.policy("default", DEFAULT_POLICY)
@@ -29,7 +31,7 @@ def test_a_row_that_was_altered_while_it_is_signed_stops_nobody_else(world: Worl
     world.policy("default", DEFAULT_POLICY)
     story = world.story()
     world.attest(story)
-    digest = {"sha256": story.resolution.original.sha256}
+    digest: dict[str, str] = {"sha256": story.resolution.original.sha256}
     world.log.away = True
     altered = world.decide("default", digest)
     assert altered.state is DecisionState.SIGNING
