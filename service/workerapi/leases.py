@@ -6,6 +6,7 @@ import math
 import os
 from typing import Any
 
+import structlog
 from flask import Blueprint, request
 
 from reprove.core.dsse import MAX_ENVELOPE_BYTES, Envelope
@@ -13,7 +14,7 @@ from reprove.core.errors import ProblemError, Slug
 from reprove.core.states import Phase
 from reprove.crashpoints import crash_point
 from service.access.authentication import require
-from service.records import fenced, rebuilds
+from service.records import fenced, listings, rebuilds
 from service.records.attempts import AttemptKind
 from service.workerapi import intake
 from service.workerapi.context import ROLE_OF_KIND, api, body_bytes, body_object, caller, moment
@@ -25,6 +26,7 @@ MAX_DETAIL = 400
 MAX_EVENTS = 500
 _STATUSES = frozenset({"started", "done", "failed"})
 _PHASES = frozenset(phase.value for phase in Phase)
+_log = structlog.get_logger(__name__)
 
 
 @blueprint.post("/heartbeat")
@@ -80,7 +82,16 @@ def resolution(lease: str) -> dict[str, Any]:
     api().database.grouped(lambda conn: fenced.store_resolution(conn, lease, signed, facts, now))
     # a crash here loses nothing: the worker posts the same bytes again and gets the same id
     crash_point("resolution.stored")
+    _alarm(facts.release)
     return {"id": signed.id}
+
+
+def _alarm(release: str) -> None:
+    """Tell the operator when two looks at a release saw other bytes under one name (DESIGN section 5.2); decisions deny it by themselves."""
+    with api().database.read() as conn:
+        names = listings.conflicts(conn, release)
+    if names:
+        _log.error("purl_conflict", purl=release, files=names[:20], count=len(names))
 
 
 @blueprint.post("/report")

@@ -164,6 +164,7 @@ def test_a_name_that_the_index_answers_with_other_bytes_is_a_conflict_and_denied
     second_face = Project("twofaced", files={**project.files, "more.py": b"x = 1\n"})
     second = rebuilt(instance, second_face.publish(index))
     assert (first["outcome"], second["outcome"]) == ("reproduced", "reproduced")
+    assert '"event": "purl_conflict"' in instance.log("workerapi", 400), "the operator is told"
     digests = {first["original"]["sha256"], second["original"]["sha256"]}
     assert len(digests) == 2
     shown = {row["subject"]["sha256"] for row in instance.call("GET", f"/v1/attestations?purl={project.purl}").json["items"]}
