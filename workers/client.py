@@ -182,9 +182,9 @@ class WorkerClient:
         """End the rebuild as ``rejected``: the original cannot be determined. ``cause`` is a problem slug."""
         self._json("POST", f"/w/v1/leases/{lease}/reject", {"cause": {"class": cause, "detail": detail}})
 
-    def release(self, lease: str, reason: str, *, retry: bool = True) -> None:
-        """Give the attempt back: our infrastructure failed."""
-        self._json("POST", f"/w/v1/leases/{lease}/release", {"reason": reason[:400], "retry": retry})
+    def release(self, lease: str, reason: str, *, retry: bool = True, drained: bool = False) -> None:
+        """Give the attempt back: our infrastructure failed, or (``drained``, which costs no retry) this process was told to stop."""
+        self._json("POST", f"/w/v1/leases/{lease}/release", {"reason": reason[:400], "retry": retry, "drained": drained})
 
     def _post_envelope(self, path: str, envelope: Envelope) -> AttestationId:
         answer = self._call("POST", path, envelope.encode(), kind="application/json")

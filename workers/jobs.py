@@ -134,7 +134,7 @@ def _under_lease(runtime: Runtime, client: WorkerClient, claim: Claim, run: Call
             if not heartbeat.draining:
                 _log.warning("stopped", reason=str(error))
                 return
-            _release(client, claim, "the worker is shutting down")
+            _release(client, claim, "the worker is shutting down", drained=True)
         except WorkerApiError as error:
             # Nobody to tell: the lease runs out and the attempt is given to somebody else.
             _log.exception("stopped", reason=str(error))
@@ -148,8 +148,8 @@ def _under_lease(runtime: Runtime, client: WorkerClient, claim: Claim, run: Call
             signal.signal(signal.SIGTERM, previous)
 
 
-def _release(client: WorkerClient, claim: Claim, reason: str) -> None:
+def _release(client: WorkerClient, claim: Claim, reason: str, *, drained: bool = False) -> None:
     try:
-        client.release(claim.lease, reason, retry=True)
+        client.release(claim.lease, reason, retry=True, drained=drained)
     except (LeaseLostError, ProblemError, WorkerApiError) as error:
         _log.warning("could not give the attempt back; its lease runs out", reason=str(error))

@@ -43,6 +43,7 @@ class AttemptState(StrEnum):
     REPORTED = "reported"
     LOST = "lost"
     RELEASED = "released"
+    DRAINED = "drained"
     CANCELLED = "cancelled"
 
 
@@ -50,10 +51,11 @@ ATTEMPT_TRANSITIONS: dict[AttemptState, frozenset[AttemptState]] = {
     AttemptState.WAITING: frozenset({AttemptState.DISPATCHED, AttemptState.RUNNING, AttemptState.CANCELLED}),
     # dispatched -> waiting: Redis was emptied, so the bell is rung again
     AttemptState.DISPATCHED: frozenset({AttemptState.WAITING, AttemptState.RUNNING, AttemptState.CANCELLED}),
-    AttemptState.RUNNING: frozenset({AttemptState.REPORTED, AttemptState.LOST, AttemptState.RELEASED, AttemptState.CANCELLED}),
+    AttemptState.RUNNING: frozenset({AttemptState.REPORTED, AttemptState.LOST, AttemptState.RELEASED, AttemptState.DRAINED, AttemptState.CANCELLED}),
     AttemptState.REPORTED: frozenset(),
     AttemptState.LOST: frozenset(),
     AttemptState.RELEASED: frozenset(),
+    AttemptState.DRAINED: frozenset(),
     AttemptState.CANCELLED: frozenset(),
 }
 

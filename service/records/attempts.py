@@ -53,6 +53,8 @@ class AttemptRow:
 
 
 OPEN = (AttemptState.WAITING.value, AttemptState.DISPATCHED.value, AttemptState.RUNNING.value)
+MAX_DRAINED = 10
+"""Restarts of workers that cost a rebuild no retry; a worker that always gives back must not keep a rebuild from its end (G1)."""
 _CREATE = attempt.insert()
 _GET = select(attempt).where(attempt.c.id == bindparam("id"))
 
@@ -104,6 +106,14 @@ def raise_priority(conn: Connection, rebuild_id: str, priority: int) -> None:
     """A more urgent request joined: its bell is rung earlier."""
     mine = select(attempt.c.id).where(attempt.c.rebuild_id == rebuild_id)
     conn.execute(update(outbox_table).where(outbox_table.c.attempt_id.in_(mine), outbox_table.c.priority < priority).values(priority=priority))
+
+
+def drained(conn: Connection, row: AttemptRow) -> int:
+    """How many attempts of this kind ended because their worker was told to stop; at most :data:`MAX_DRAINED` are forgiven."""
+    query = select(func.count()).where(
+        attempt.c.rebuild_id == row.rebuild_id, attempt.c.kind == row.kind.value, attempt.c.state == AttemptState.DRAINED.value
+    )
+    return min(int(conn.execute(query).scalar_one()), MAX_DRAINED)
 
 
 def latest_n(conn: Connection, rebuild_id: str, kind: AttemptKind) -> int:

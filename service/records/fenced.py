@@ -165,11 +165,14 @@ def reject(conn: Connection, lease: str, cause: Slug, detail: str, now: datetime
     rebuilds.move(conn, row.rebuild_id, RebuildState.REJECTED, now=now, cause_class=cause.value, cause_detail=detail)
 
 
-def release(conn: Connection, lease: str, reason: str, *, retry: bool, retries: int, now: datetime) -> None:
-    """The worker's infrastructure failed: the attempt ends, another follows after a pause, or the rebuild ends. Raises ``lease-lost``."""
+def release(conn: Connection, lease: str, reason: str, *, retry: bool, drained: bool = False, retries: int, now: datetime) -> None:
+    """The worker's infrastructure failed: the attempt ends, another follows after a pause, or the rebuild ends. Raises ``lease-lost``.
+
+    ``drained``: the worker was told to stop, nothing failed; another attempt follows at once and costs no retry.
+    """
     row = held(conn, lease, now)
-    attempts.set_state(conn, row, AttemptState.RELEASED, now=now, reason=reason)
-    due = now + recovery.BACKOFF * row.n if retry else None
+    attempts.set_state(conn, row, AttemptState.DRAINED if drained else AttemptState.RELEASED, now=now, reason=reason)
+    due = now if drained else now + recovery.BACKOFF * row.n if retry else None
     recovery.go_on(conn, row, reason, retries=retries, now=now, due=due)
 
 

@@ -41,7 +41,7 @@ def go_on(conn: Connection, row: AttemptRow, reason: str, *, retries: int, now: 
     blobs.release(conn, row.id)
     if found.state not in (RebuildState.QUEUED, RebuildState.RUNNING):
         return
-    if due is not None and row.n <= retries:
+    if due is not None and row.n - attempts.drained(conn, row) <= retries:
         attempts.create(conn, row.rebuild_id, row.kind, arch=found.arch, priority=found.priority, now=now, n=row.n + 1, due=due)
         if found.state is RebuildState.RUNNING:
             rebuilds.move(conn, found.id, RebuildState.QUEUED, now=now, phase=Phase.WAIT.value)

@@ -129,12 +129,12 @@ def release(lease: str) -> dict[str, Any]:
     """Give the attempt back: the worker's own infrastructure failed."""
     now = moment()
     caller(now)
-    body = body_object(frozenset({"reason", "retry"}), required=frozenset({"reason"}))
-    reason, retry = body["reason"], body.get("retry", True)
-    if not isinstance(reason, str) or not isinstance(retry, bool):
-        raise ProblemError(Slug.INVALID_REQUEST, "reason is text, retry true or false")
+    body = body_object(frozenset({"reason", "retry", "drained"}), required=frozenset({"reason"}))
+    reason, retry, drained = body["reason"], body.get("retry", True), body.get("drained", False)
+    if not isinstance(reason, str) or not isinstance(retry, bool) or not isinstance(drained, bool):
+        raise ProblemError(Slug.INVALID_REQUEST, "reason is text, retry and drained are true or false")
     retries = api().settings.retries
-    api().database.grouped(lambda conn: fenced.release(conn, lease, reason[:MAX_DETAIL], retry=retry, retries=retries, now=now))
+    api().database.grouped(lambda conn: fenced.release(conn, lease, reason[:MAX_DETAIL], retry=retry, drained=drained, retries=retries, now=now))
     return {}
 
 

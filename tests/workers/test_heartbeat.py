@@ -206,7 +206,7 @@ def test_sigterm_gives_the_attempt_back_and_restores_the_handler(runtime: jobs.R
         context.heartbeat.pause(5)
 
     jobs._attempt("resolve", ATTEMPT, run)
-    assert api.ended == [("release", {"reason": "the worker is shutting down", "retry": True})]
+    assert api.ended == [("release", {"reason": "the worker is shutting down", "retry": True, "drained": True})]
     assert signal.getsignal(signal.SIGTERM) is before
 
 

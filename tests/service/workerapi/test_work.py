@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reprove.core.digests import sha256
 from reprove.core.states import RebuildState
+from service.records.attempts import MAX_DRAINED
 from tests.service.world import WHEEL, World
 
 
@@ -107,6 +108,20 @@ def test_a_released_attempt_is_tried_again_until_the_retries_are_spent(world: Wo
     row = world.rebuild(rebuild)
     assert (row.settled_by, row.cause_class) == ("infrastructure", "infrastructure")
     assert row.cause_detail == "the engine is gone (3 attempts)"
+
+
+def test_a_worker_that_is_told_to_stop_costs_no_retry_but_cannot_put_the_end_off_for_ever(world: World) -> None:
+    api = world.api()
+    rebuild = world.accept().rebuild_id
+    api.resolved(rebuild)
+    rounds = 0
+    while world.rebuild(rebuild).state is RebuildState.QUEUED:
+        lease = api.claim(world.open_attempt(rebuild), "rebuild")
+        api.on(lease, "release", {"reason": "the worker is shutting down", "drained": True})
+        rounds += 1
+        assert rounds < 20
+    assert rounds == MAX_DRAINED + world.settings.retries + 1
+    assert world.rebuild(rebuild).settled_by == "infrastructure"
 
 
 def test_a_resolver_that_never_succeeds_ends_in_a_rejection_without_outcome(world: World) -> None:
