@@ -163,7 +163,7 @@ def candidate(attempt: Attempt, draft: Draft, inferred: Inferred, original: Path
         return replace(base, ending=built)
     needs = built.document.get("needs")
     if isinstance(needs, list):
-        wanted = tuple(str(item)[:500] for item in needs[:50])
+        wanted = tuple(steps.line(str(item), limit=500) for item in needs[:50])
         cause = Cause("backend-missing", f"the backend asks for {', '.join(wanted)}"[:400])
         return replace(base, ending=Ending(Outcome.BUILD_FAILED, cause), needs=wanted, facts=built.step.facts)
     rebuilt = built.files.get(f"dist/{draft.output}")

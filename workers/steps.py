@@ -118,8 +118,12 @@ def _run(
         raise OwnError(f"{argv[-1].rsplit('/', 1)[-1]} ended with exit code {result.exit_code}: {b''.join(said)[-600:].decode('utf-8', 'replace')!r}")
     if "result.json" not in found:
         return Ending(Outcome.BUILD_FAILED, Cause("backend-failed", f"ended with exit code {result.exit_code} and left no result"))
+    file = found.pop("result.json")
+    if file.size > MAX_RESULT:
+        # it may be as large as the step's disk: it never enters this process's memory
+        return Ending(Outcome.BUILD_FAILED, Cause("output-refused", f"result.json has {file.size} bytes, more than {MAX_RESULT}"))
     try:
-        document = parse(found.pop("result.json").path.read_bytes(), max_bytes=MAX_RESULT, what="the step's result")
+        document = parse(file.path.read_bytes(), max_bytes=MAX_RESULT, what="the step's result")
     except ProblemError as error:
         return Ending(Outcome.BUILD_FAILED, Cause("output-refused", f"result.json: {error}"))
     if not isinstance(document, dict):
@@ -130,6 +134,9 @@ def _run(
 def text_of(document: Mapping[str, object], key: str, *, limit: int = 400) -> str:
     """A text member of a driver's document, cut and made one printable line; anything else is empty."""
     value = document.get(key)
-    if not isinstance(value, str):
-        return ""
-    return "".join(character if character.isprintable() else " " for character in value)[:limit]
+    return line(value, limit=limit) if isinstance(value, str) else ""
+
+
+def line(text: str, *, limit: int = 400) -> str:
+    """Text that a build may have written, cut and made one printable line."""
+    return "".join(character if character.isprintable() else " " for character in text[:limit])
