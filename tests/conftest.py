@@ -13,7 +13,8 @@ from reprove.crashpoints import CRASH_POINTS
 @pytest.fixture(autouse=True)
 def _no_ambient_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """The settings of whoever runs the tests must not reach them."""
-    for name in [name for name in os.environ if name.startswith("REPROVE_") and name not in ("REPROVE_TEST_CACHE", "REPROVE_TOOLS", "REPROVE_INTEROP")]:
+    kept = ("REPROVE_TEST_CACHE", "REPROVE_TOOLS", "REPROVE_INTEROP")
+    for name in [name for name in os.environ if name.startswith("REPROVE_") and name not in kept]:
         monkeypatch.delenv(name)
 
 
