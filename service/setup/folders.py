@@ -8,6 +8,7 @@ import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
+from reprove.core.errors import OwnError
 from reprove.settings import Settings
 from service.accounts import RECORDS, SOCKETS, account_of
 
@@ -56,13 +57,27 @@ def make_folders(settings: Settings) -> None:
     for folder in FOLDERS:
         path = settings.home / folder.path
         path.mkdir(exist_ok=True)
-        hand_over(path, folder.owner, settings, group=folder.group)
-        path.chmod(folder.mode if settings.separate_users and os.geteuid() == 0 else folder.mode | 0o700)
+        _settle(path, folder, settings)
     for name, target in LINKS.items():
         link = settings.home / name
         if not link.is_symlink() and not link.exists():
             link.symlink_to(target)
     make_sockets(settings)
+
+
+def _settle(path: Path, folder: Folder, settings: Settings) -> None:
+    """Give an existing folder its owner and mode. Some of its parents belong to accounts, who could put a link to any folder of root's there."""
+    separate = settings.separate_users and os.geteuid() == 0
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise OwnError(f"{path} must be a folder, not a link or a file: {error.strerror}") from error
+    try:
+        if separate:
+            os.fchown(descriptor, *_ids(folder.owner, folder.group))
+        os.fchmod(descriptor, folder.mode if separate else folder.mode | 0o700)
+    finally:
+        os.close(descriptor)
 
 
 def make_sockets(settings: Settings) -> None:
@@ -77,22 +92,30 @@ def hand_over(path: Path, process: str | None, settings: Settings, *, group: str
     """Give a file to a process's account; nothing happens where accounts are not separated."""
     if not settings.separate_users or os.geteuid() != 0:
         return
+    os.chown(path, *_ids(process, group), follow_symlinks=False)
+
+
+def _ids(process: str | None, group: str | None) -> tuple[int, int]:
+    """User and group id of a process's account (None: root), with another group where one is named."""
     user = account_of(process).user if process else None
     uid = pwd.getpwnam(user).pw_uid if user else 0
-    gid = grp.getgrnam(group).gr_gid if group else (pwd.getpwnam(user).pw_gid if user else 0)
-    os.chown(path, uid, gid, follow_symlinks=False)
+    return uid, grp.getgrnam(group).gr_gid if group else (pwd.getpwnam(user).pw_gid if user else 0)
 
 
 def write_private(path: Path, text: str, process: str | None, settings: Settings, *, mode: int = 0o400) -> None:
-    """Write a secret once: created with its mode, synced, then handed to its owner. An existing file stays as it is."""
+    """Write a secret once: created with its mode, synced, handed to its owner, and only then named. An existing file stays as it is."""
     if path.exists():
         return
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    hand_over(path, process, settings)
+    hand_over(temporary, process, settings)
+    # a crash before this line leaves no secret by this name; without it the next run would keep an empty one, which everybody knows
+    temporary.rename(path)
 
 
 def write_public(path: Path, data: bytes, *, mode: int = 0o644) -> None:
