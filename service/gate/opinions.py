@@ -48,7 +48,7 @@ class Opinions:
     def __init__(self, trust: TrustFile, keys: CheckpointKeys) -> None:
         self._trust = trust
         self._keys = keys
-        self._verified: OrderedDict[bytes, Opinion] = OrderedDict()
+        self._verified: OrderedDict[bytes, Opinion | None] = OrderedDict()
         self._notes: OrderedDict[str, VerifiedCheckpoint] = OrderedDict()
 
     def about(self, conn: Connection, sha256s: Iterable[Sha256], *, size: int) -> list[Opinion]:
@@ -74,10 +74,10 @@ class Opinions:
                 .where(statement.c[column].in_(values[start : start + _CHUNK]), statement.c.predicate_type == PredicateType.COMPARISON.value)
                 .where(entry.c.log_index < size)
             )
-            opinions.extend(self._opinion(row) for row in conn.execute(query).mappings())
+            opinions.extend(found for row in conn.execute(query).mappings() if (found := self._opinion(row)) is not None)
         return opinions
 
-    def _opinion(self, row: RowMapping) -> Opinion:
+    def _opinion(self, row: RowMapping) -> Opinion | None:
         key = _fingerprint(row)
         if key in self._verified:
             self._verified.move_to_end(key)
@@ -91,7 +91,8 @@ class Opinions:
             self._verified.popitem(last=False)
         return opinion
 
-    def _verify(self, row: RowMapping) -> Opinion:
+    def _verify(self, row: RowMapping) -> Opinion | None:
+        """Verify one row; None when it rests on a worker's key that did not count at the time: neither support nor dissent."""
         envelope = dsse.decode(row["envelope"])
         known = [trusted.key for operator in self._trust.operators for trusted in operator.attesters]
         signers = envelope.signed_by(known)
@@ -110,6 +111,9 @@ class Opinions:
         comparison = comparisons.read(decode(envelope.payload))
         if refused is not None or comparison.operator != operator.name:
             raise EvidenceError(f"attestation {row['id']}: {refused or f'speaks for {comparison.operator}, its key for {operator.name}'}")
+        worker = next((each for each in operator.workers if comparison.worker and each.key.fingerprint == comparison.worker.sha256), None)
+        if worker is not None and worker.refuses(not_after) is not None:
+            return None
         return Opinion(
             id=envelope.id,
             comparison=comparison,

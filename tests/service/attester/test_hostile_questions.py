@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from reprove.core.outcomes import Outcome
+from reprove.core.statements.decision import Verdict
+from reprove.core.statements.parts import Blob, Cause
+from reprove.core.trust import Operator, TrustedKey
+from service.gate.opinions import Opinions
 from service.records import schema as tables
 from service.records import times
 from service.records.decisions import DecisionState
 from service.setup.defaults import DEFAULT_POLICY
-from tests.service.attester.rig import World
+from tests.service.attester.rig import OPERATOR, World, changed, new_key
 
 
 @pytest.mark.parametrize(
@@ -40,3 +46,33 @@ def test_a_row_that_was_altered_while_it_is_signed_stops_nobody_else(world: Worl
     world.log.away = False
     assert world.decide("default", digest).state is DecisionState.DONE
     assert world.decision(altered.id).state is DecisionState.SIGNING
+
+
+@pytest.mark.parametrize(("what", "since", "verdict"), [("long ago", 1, Verdict.DENY), ("only later", 4_000_000_000, Verdict.ALLOW)])
+def test_what_a_worker_signed_after_its_key_was_stolen_counts_no_more_in_the_gate_than_for_a_reader(
+    world: World, monkeypatch: pytest.MonkeyPatch, what: str, since: int, verdict: Verdict
+) -> None:
+    world.policy("default", DEFAULT_POLICY)
+    story = world.story()
+    world.attest(story)
+    stolen = TrustedKey(world.worker.public_key, 0, compromised_since=since)
+    believed = replace(world.trust_file(), operators=(Operator(OPERATOR, (TrustedKey(world.attester.public_key, 0),), (stolen,)),))
+    monkeypatch.setattr(world.decisions, "_opinions", Opinions(believed, world.trust))
+    assert world.decide("default", {"sha256": story.resolution.original.sha256}).verdict == verdict, what
+
+
+def test_a_dissent_by_a_stolen_key_blocks_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.policy("default", DEFAULT_POLICY)
+    story = world.story()
+    world.attest(story)
+    thief = new_key()
+    world.enroll("worker-2", "work", thief)
+    lie = world.story(rebuilt=b"PK other", outcome=Outcome.DIFFERS, cause=Cause("payload", "x"), recipe="other")
+    lie.worker = thief
+    lie.report = changed(lie.report, worker=Blob(thief.public_key.fingerprint))
+    world.attest(lie)
+    assert world.decide("default", {"sha256": story.resolution.original.sha256}).verdict == Verdict.DENY
+    stolen = TrustedKey(thief.public_key, 0, compromised_since=1)
+    believed = replace(world.trust_file(), operators=(Operator(OPERATOR, (TrustedKey(world.attester.public_key, 0),), (stolen,)),))
+    monkeypatch.setattr(world.decisions, "_opinions", Opinions(believed, world.trust))
+    assert world.decide("default", {"sha256": story.resolution.original.sha256}).verdict == Verdict.ALLOW
