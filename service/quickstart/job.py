@@ -137,9 +137,8 @@ def _show(verdict: Verdict, settings: Settings, screen: Screen) -> None:
     if indexes:
         screen.line(f"  {'log':<10} {settings.origin}   index {' and '.join(indexes)}, cosigned by a witness on this machine: not independent")
     if verdict.evidence:
-        screen.line(
-            f"  {'evidence':<10} {verdict.evidence}   {'verified with trust.json' if verdict.verified else f'NOT VERIFIED: {verdict.why_not}'}"
-        )
+        proof = "verified with trust.json" if verdict.verified else f"NOT VERIFIED: {safe(verdict.why_not, 400)}"
+        screen.line(f"  {'evidence':<10} {verdict.evidence}   {proof}")
     if verdict.decision:
         said = screen.strong(str(verdict.decision.get("verdict", "none")).upper(), good=verdict.decision.get("verdict") == "allow")
         screen.line(f"  {'gate':<10} policy default: {said}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -104,8 +105,9 @@ def _env(settings: Settings) -> int:
     if not instance.exists(settings.home):
         raise CallerError(f"There is no instance in {settings.home}; deploy/quickstart makes one.")
     token = (settings.home / "secrets" / "client.token").read_text().strip()
-    click.echo(f'export PATH="{Path(sys.executable).parent}:$PATH" REPROVE_HOME={settings.home} REPROVE_URL={start.url_of(settings)}')
-    click.echo(f"export REPROVE_TOKEN={token} REPROVE_TRUST={settings.home / 'trust.json'}")
+    home, trust = shlex.quote(str(settings.home)), shlex.quote(str(settings.home / "trust.json"))
+    click.echo(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH" REPROVE_HOME={home} REPROVE_URL={start.url_of(settings)}')
+    click.echo(f"export REPROVE_TOKEN={token} REPROVE_TRUST={trust}")
     return 0
 
 
