@@ -175,6 +175,20 @@ def test_a_name_that_the_index_answers_with_other_bytes_is_a_conflict_and_denied
         assert "purl-conflict" in reasons(decision)
 
 
+def test_what_a_backend_asks_for_can_name_no_place_to_fetch_it_from(instance: Instance, index: SimIndex) -> None:
+    """The second candidate fetches what package code asked for: addresses, paths and options among it reach nobody."""
+    with SimIndex() as foreign:
+        foreign.add("evil", "evil-1.0-py3-none-any.whl", make_wheel("evil", "1.0"), uploaded="2023-01-01T00:00:00Z")
+        place = f"{foreign.base}/files/evil/evil-1.0-py3-none-any.whl"
+        asked = [f"evil@{place}", f"--index-url={foreign.url}", "evil@file:///etc/passwd", f"--find-links={foreign.base}", "../evil", "-r/etc/passwd"]
+        for number, need in enumerate(asked):
+            project = Project(f"asker{number}", needs=[need])
+            result = rebuilt(instance, project.publish(index))
+            assert result["outcome"] in ("build-failed", "input-unavailable"), (need, result)
+            assert all(place not in row["uri"] for row in result.get("inputs", []))
+        assert foreign.asked == []
+
+
 # Redis
 
 
