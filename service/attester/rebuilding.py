@@ -53,8 +53,8 @@ class Rebuilds:
         self._held = {each: until for each, until in self._held.items() if until > now}
         with self._database.read() as conn:
             queue = rebuilds.attesting(conn, MAX_BATCH // 2 + len(self._held))
-        fresh = [row for row in queue if row.id not in self._held][: MAX_BATCH // 2]
-        ready = [found for row in fresh if (found := self._prepare(row)) is not None]
+        turn = sorted(queue, key=lambda row: row.id in self._held)[: MAX_BATCH // 2]
+        ready = [found for row in turn if (found := self._prepare(row)) is not None]
         return sum(self._log_all(batch) for batch in _batches(ready))
 
     def _prepare(self, row: RebuildRow) -> _Ready | None:

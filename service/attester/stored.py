@@ -68,26 +68,32 @@ class Stored:
             return file.read(max_bytes + 1)
 
     def stamped(self, digest: Sha256, stamps: Iterable[Stamp]) -> str | None:
-        """SHA-256 of the blob with the stamps applied, or None when one does not find its ``old`` bytes or leaves the file."""
-        hasher = hashlib.sha256()
+        """SHA-256 of the blob with the stamps applied, or None when one does not find its ``old`` bytes or leaves the file.
+
+        The bytes that are read here are hashed here: None also when they are not the blob's any more.
+        """
+        plain, stamped = hashlib.sha256(), hashlib.sha256()
         with self._blobs.open(digest) as file:
             position = 0
             for stamp in sorted(stamps, key=lambda each: each.offset):
-                if not _copy(file, hasher, stamp.offset - position) or file.read(4) != bytes.fromhex(stamp.old):
+                if not _copy(file, (plain, stamped), stamp.offset - position) or (old := file.read(4)) != bytes.fromhex(stamp.old):
                     return None
-                hasher.update(bytes.fromhex(stamp.new))
+                plain.update(old)
+                stamped.update(bytes.fromhex(stamp.new))
                 position = stamp.offset + 4
             while chunk := file.read(CHUNK):
-                hasher.update(chunk)
-        return hasher.hexdigest()
+                plain.update(chunk)
+                stamped.update(chunk)
+        return stamped.hexdigest() if plain.hexdigest() == digest else None
 
 
-def _copy(file: BinaryIO, hasher: hashlib._Hash, count: int) -> bool:
+def _copy(file: BinaryIO, hashers: Iterable[hashlib._Hash], count: int) -> bool:
     """Hash ``count`` bytes; False when the file ends before."""
     while count > 0:
         chunk = file.read(min(count, CHUNK))
         if not chunk:
             return False
-        hasher.update(chunk)
+        for hasher in hashers:
+            hasher.update(chunk)
         count -= len(chunk)
     return count == 0

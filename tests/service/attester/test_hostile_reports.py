@@ -10,12 +10,14 @@ import pytest
 
 from reprove.core.outcomes import Outcome
 from reprove.core.statements import report as reports
+from reprove.core.statements.codec import Hex4
 from reprove.core.statements.common import MAX_PAYLOAD_BYTES
-from reprove.core.statements.parts import Cause, Input
+from reprove.core.statements.parts import Cause, Input, Stamp
 from reprove.core.statements.report import RebuiltFile
 from reprove.core.states import RebuildState
 from service.attester import rebuilding
 from service.attester.attest import Attestation
+from service.attester.stored import Stored
 from service.records.rebuilds import RebuildRow
 from tests.service.attester.rig import WHEEL, Story, World, changed
 from tests.service.attester.test_reports import _id, comparison_of
@@ -123,3 +125,16 @@ def test_large_statements_are_submitted_in_frames_that_the_sequencer_takes(world
     world.rebuilds.round()
     assert [world.row(each).outcome for each in told] == ["build-failed"] * 5
     assert world.log.batches == [2, 2, 1]
+
+
+def test_stamps_are_applied_to_the_bytes_that_were_hashed_and_to_no_others(world: World) -> None:
+    """Whoever may write blobs swaps one between the check of its digest and the check of its stamps."""
+    rebuilt, original = b"PK the evil \x01\x02\x03\x04", b"PK the wheel\x05\x06\x07\x08"
+    digest = world.blob(rebuilt).sha256
+    path = world.blobs.path(digest)
+    stored = Stored(world.blobs)
+    assert stored.fault(digest) is None
+    path.chmod(0o600)
+    path.write_bytes(original[:-4] + b"\x01\x02\x03\x04")
+    stamp = Stamp("demo/x.py", 12, Hex4("01020304"), Hex4("05060708"))
+    assert stored.stamped(digest, [stamp]) is None
