@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from math import prod
 from typing import Any
 from urllib.parse import urljoin
 
@@ -33,6 +34,8 @@ MAX_PAGE_BYTES = 48 * 1024**2
 MAX_FILES = 200_000
 PAGE_SECONDS = 30.0
 MAX_REQUIRES = 500
+MAX_TAGS = 2000
+"""Most tags of one wheel: the three sets of a file name multiply, and some hundred bytes would become a hundred thousand."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)\Z")
 _PROJECT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,127}[a-z0-9])?\Z")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,254}\Z")
@@ -194,6 +197,8 @@ def parse_file_name(name: str, project: str) -> tuple[Version, WheelName | None]
         return None
     try:
         if name.endswith(".whl"):
+            if prod(part.count(".") + 1 for part in name.removesuffix(".whl").split("-")[-3:]) > MAX_TAGS:
+                return None
             distribution, version, _, tags = parse_wheel_filename(name)
             found: tuple[Version, WheelName | None] = (version, WheelName(version, tags))
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -199,3 +200,14 @@ def test_a_requirement_is_one_clean_line_or_refused(text: str) -> None:
 def test_too_many_requirements_are_refused() -> None:
     with pytest.raises(RequirementRefusedError):
         read_requirements([f"p{number}" for number in range(201)])
+
+
+def test_a_wheel_name_whose_tags_multiply_is_left_out_at_once() -> None:
+    """Three sets of 36 tags fit into a file name: forty thousand combinations each, for as many files as a page may list."""
+    many = ".".join("abcdefghijklmnopqrstuvwxyz0123456789")
+    name = f"a-1-{many}-{many}-{many}.whl"
+    assert len(name) < 255
+    begun = time.monotonic()
+    assert [parse_file_name(name, "a") for _ in range(100)] == [None] * 100
+    assert time.monotonic() - begun < 1
+    assert parse_file_name("a-1-cp39.cp310.cp311-abi3-manylinux1_x86_64.manylinux2014_x86_64.whl", "a") is not None
