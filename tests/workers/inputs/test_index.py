@@ -203,9 +203,9 @@ def test_too_many_requirements_are_refused() -> None:
 
 
 def test_a_wheel_name_whose_tags_multiply_is_left_out_at_once() -> None:
-    """Three sets of 36 tags fit into a file name: forty thousand combinations each, for as many files as a page may list."""
-    many = ".".join("abcdefghijklmnopqrstuvwxyz0123456789")
-    name = f"a-1-{many}-{many}-{many}.whl"
+    """Sets of 26, 36 and 36 tags fit into a file name: more than thirty thousand combinations, for each of the files that a page may list."""
+    letters, digits = "abcdefghijklmnopqrstuvwxyz", "0123456789"
+    name = f"a-1-{'.'.join(letters)}-{'.'.join(letters + digits)}-{'.'.join(letters + digits)}.whl"
     assert len(name) < 255
     begun = time.monotonic()
     assert [parse_file_name(name, "a") for _ in range(100)] == [None] * 100
