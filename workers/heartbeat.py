@@ -21,6 +21,8 @@ from workers.client import LeaseLostError, WorkerApiError, WorkerClient
 
 MAX_DETAIL = 400
 MAX_PENDING = 500
+FLUSH_SECONDS = 1.0
+"""How long the end of an attempt waits for its last events; they are shown to people and decide nothing."""
 _log = structlog.get_logger(__name__)
 
 
@@ -41,6 +43,7 @@ class Heartbeat:
         self._wake = threading.Event()
         self._stop = False
         self._over = threading.Event()
+        self._ending = False
         self._lost: str | None = None
         self._draining = False
         self._thread = threading.Thread(target=self._work, name="heartbeat", daemon=True)
@@ -120,6 +123,23 @@ class Heartbeat:
             self._waiting = now
             self._wake.set()
 
+    @contextlib.contextmanager
+    def ending(self) -> Iterator[None]:
+        """Around the call that ends the attempt: what happened is told first, and that the lease is over from then on is no news.
+
+        A lease that was lost before is told by the call itself, which raises LeaseLostError.
+        """
+        deadline = time.monotonic() + FLUSH_SECONDS
+        self._wake.set()
+        while self._events and self._lost is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        self._ending = True
+        try:
+            yield
+        except BaseException:
+            self._ending = False
+            raise
+
     def _work(self) -> None:
         try:
             self._run()
@@ -134,7 +154,7 @@ class Heartbeat:
                 alive = time.monotonic()
             except (LeaseLostError, ProblemError) as error:
                 # After the report the lease is gone by our own doing.
-                return None if self._stop else self._lose(str(error) or "the lease is lost")
+                return None if self._stop or self._ending else self._lose(str(error) or "the lease is lost")
             except WorkerApiError as error:
                 _log.warning("heartbeat failed", reason=str(error))
                 # Nobody extended the lease: by now somebody else may have the attempt.

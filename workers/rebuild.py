@@ -245,7 +245,8 @@ def report(attempt: Attempt, final: Tried) -> None:
     crash_point("report.signed")
     # a crash here loses the attempt's work: the lease expires and the next attempt does it again
     context.heartbeat.check()
-    context.client.report(context.lease, envelope)
+    with context.heartbeat.ending():
+        context.client.report(context.lease, envelope)
 
 
 def _row(tried: Tried) -> CandidateRow:

@@ -74,10 +74,12 @@ def run(context: WorkerContext, outside: Outside, *, pauses: tuple[float, ...] =
         crash_point("resolve.signed")
         # A crash here leaves an unsent statement; the next attempt looks again and signs its own.
         context.heartbeat.check()
-        client.resolution(lease, envelope)
+        with context.heartbeat.ending():
+            client.resolution(lease, envelope)
     except RejectedError as error:
         context.log.info("rejected", cause=error.slug, detail=error.detail)
-        client.reject(lease, error.slug, error.detail)
+        with context.heartbeat.ending():
+            client.reject(lease, error.slug, error.detail)
     except ReleasedError as error:
         context.log.warning("released", reason=str(error))
         if claim.n > context.settings.retries:

@@ -228,3 +228,25 @@ def test_a_process_runs_only_its_own_kind(runtime: jobs.Runtime) -> None:
     jobs.configure(replace(runtime, kind="rebuild"))
     with pytest.raises(OwnError, match="kind resolve"):
         jobs.resolve(ATTEMPT)
+
+
+def test_the_end_of_an_attempt_tells_what_happened_first_and_is_no_lost_lease(client: WorkerClient, api: SimWorkerApi) -> None:
+    called: list[int] = []
+    with beating(client, api) as heartbeat:
+        heartbeat.on_lost(lambda: called.append(1))
+        heartbeat.event(Phase.REPORT, "done", "stored")
+        with heartbeat.ending():
+            told = [event["detail"] for event in api.events]
+            api.lost = True
+        time.sleep(0.3)
+        assert told == ["stored"]
+        assert not heartbeat.lost
+    assert called == []
+
+
+def test_an_end_that_fails_leaves_the_lease_watched(client: WorkerClient, api: SimWorkerApi) -> None:
+    with beating(client, api) as heartbeat:
+        with pytest.raises(ValueError, match="no"), heartbeat.ending():
+            raise ValueError("no")
+        api.lost = True
+        until(lambda: heartbeat.lost)
