@@ -110,7 +110,9 @@ def test_without_something_to_build_from_it_is_not_attemptable(
 
 
 @pytest.mark.parametrize("other", ["1.0.1", "1.0.post1", "1.0rc1", "11.0"])
-def test_a_version_that_only_begins_alike_gives_no_source(context: WorkerContext, outside: Outside, api: SimWorkerApi, sim: SimIndex, other: str) -> None:
+def test_a_version_that_only_begins_alike_gives_no_source(
+    context: WorkerContext, outside: Outside, api: SimWorkerApi, sim: SimIndex, other: str
+) -> None:
     """rsa 4.9 and 4.9.1: names are parsed, never matched by how they begin."""
     mine = sim.projects["demo"]
     sim.projects["demo"] = {f"demo-{other}.tar.gz": sim.release("others", other)[1], **mine}
