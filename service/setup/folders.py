@@ -66,10 +66,14 @@ def make_folders(settings: Settings) -> None:
 
 
 def _settle(path: Path, folder: Folder, settings: Settings) -> None:
-    """Give an existing folder its owner and mode. Some of its parents belong to accounts, who could put a link to any folder of root's there."""
+    """Give an existing folder its owner and mode.
+
+    A link at the top of home is the operator's (another disk). Deeper ones are refused: their parents may belong to accounts, who could put
+    a link to any folder of root's there.
+    """
     separate = settings.separate_users and os.geteuid() == 0
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | (os.O_NOFOLLOW if path.parent != settings.home else 0))
     except OSError as error:
         raise OwnError(f"{path} must be a folder, not a link or a file: {error.strerror}") from error
     try:

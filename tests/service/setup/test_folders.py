@@ -30,6 +30,15 @@ def test_a_link_that_an_account_put_in_a_folders_place_is_refused_and_its_target
     assert stat.S_IMODE(victim.stat().st_mode) == 0o755
 
 
+def test_a_folder_that_the_operator_put_on_another_disk_stays_there(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir(mode=0o700)
+    settings.home.mkdir()
+    (settings.home / "environments").symlink_to(tmp_path / "disk")
+    folders.make_folders(settings)
+    assert (settings.home / "environments").is_symlink()
+    assert stat.S_IMODE((tmp_path / "disk").stat().st_mode) == 0o755
+
+
 def test_a_restored_folder_gets_its_mode_again(settings: Settings) -> None:
     folders.make_folders(settings)
     (settings.home / "secrets").chmod(0o777)
