@@ -180,7 +180,9 @@ def _event(row: object, pointer: str) -> dict[str, Any]:
         raise ProblemError(Slug.INVALID_REQUEST, "an event has phase, status, and perhaps detail, seconds, candidate", pointer=pointer)
     seconds, detail, candidate = row.get("seconds", 0), row.get("detail", ""), row.get("candidate")
     good = (
-        row["phase"] in _PHASES
+        isinstance(row["phase"], str)
+        and row["phase"] in _PHASES
+        and isinstance(row["status"], str)
         and row["status"] in _STATUSES
         and isinstance(detail, str)
         and isinstance(seconds, int | float)

@@ -226,6 +226,8 @@ def test_an_endless_or_undeclared_body_is_refused(world: World) -> None:
     "event",
     [
         {"phase": "done", "status": "started"},
+        {"phase": [], "status": "started"},
+        {"phase": "build", "status": {}},
         {"phase": "build", "status": "reproduced"},
         {"phase": "build", "status": "done", "outcome": "reproduced"},
         {"phase": "build", "status": "done", "seconds": "many"},
