@@ -65,7 +65,15 @@ class Attempt:
         """What container steps need of the attempt."""
         claim = self.context.claim
         labels = Labels(rebuild=claim.rebuild, attempt=claim.attempt, lease=claim.lease)
-        return Bench(engine=self.engine, labels=labels, outputs=self.space.outputs, cancel=self.cancel, on_log=self.log.write)
+        return Bench(
+            engine=self.engine,
+            labels=labels,
+            outputs=self.space.outputs,
+            # what the service would refuse to store is a limit of the build, not a fault of ours
+            max_output=self.context.settings.max_blob,
+            cancel=self.cancel,
+            on_log=self.log.write,
+        )
 
 
 def run(context: WorkerContext) -> None:

@@ -60,6 +60,7 @@ class Bench:
     engine: Engine
     labels: Labels
     outputs: Path
+    max_output: int
     cancel: threading.Event
     on_log: Callable[[bytes], None]
 
@@ -108,7 +109,10 @@ def _run(
             return Ending(Outcome.LIMIT_EXCEEDED, Cause(result.limit, f"the {argv[-1].rsplit('/', 1)[-1]} step met its {result.limit} limit"))
         try:
             # the container is dead: nothing rewrites what is read now
-            found = {item.name: item for item in collect(volume, allow=allow, max_bytes=limits.disk, destination=bench.outputs, engine=bench.engine)}
+            found = {
+                item.name: item
+                for item in collect(volume, allow=allow, max_bytes=min(limits.disk, bench.max_output), destination=bench.outputs, engine=bench.engine)
+            }
         except OutputRefusedError as error:
             if error.too_large:
                 return Ending(Outcome.LIMIT_EXCEEDED, Cause("output", str(error)))

@@ -11,6 +11,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -57,11 +58,17 @@ class BlobStore:
             raise ProblemError(Slug.NOT_FOUND, f"no blob sha256:{sha256}") from None
 
     def open(self, sha256: str) -> BinaryIO:
-        """Open the blob for reading. Raises ``not-found``."""
+        """Open the blob for reading. Raises ``not-found``, also for what is no plain file: others write here, and a fifo would hang us."""
         try:
-            return self.path(sha256).open("rb")
-        except FileNotFoundError:
+            descriptor = os.open(self.path(sha256), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ELOOP, errno.ENXIO):
+                raise
             raise ProblemError(Slug.NOT_FOUND, f"no blob sha256:{sha256}") from None
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise ProblemError(Slug.NOT_FOUND, f"no blob sha256:{sha256}")
+        return os.fdopen(descriptor, "rb")
 
     def read(self, sha256: str, *, max_bytes: int) -> bytes:
         """Read a small blob whole, checking its digest. Raises ``not-found``, ``too-large``, ``digest-mismatch``."""

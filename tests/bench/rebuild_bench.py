@@ -57,7 +57,9 @@ def cycles(environment: Environment, count: int) -> list[float]:
     with tempfile.TemporaryDirectory(prefix="rpv-", dir="/tmp") as folder:
         engine = Engine(client, secrets.token_hex(8), worker="bench", scratch=Path(folder) / "volumes")
         image = environments.ensure_loaded(engine, environment)
-        bench = steps.Bench(engine=engine, labels=Labels(), outputs=Path(folder) / "out", cancel=threading.Event(), on_log=lambda _: None)
+        bench = steps.Bench(
+            engine=engine, labels=Labels(), outputs=Path(folder) / "out", max_output=1 << 30, cancel=threading.Event(), on_log=lambda _: None
+        )
         limits = Limits(time_s=60, memory=SMALL["limit_memory"], disk=SMALL["limit_disk"])
         found = []
         for _ in range(count):

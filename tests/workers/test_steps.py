@@ -34,7 +34,7 @@ class _Engine:
 
 def _bench(folder: Path) -> Bench:
     labels = Labels(rebuild="rb", attempt="at", lease="lease")
-    return Bench(engine=cast(Any, _Engine()), labels=labels, outputs=folder, cancel=threading.Event(), on_log=lambda _: None)
+    return Bench(engine=cast(Any, _Engine()), labels=labels, outputs=folder, max_output=1 << 30, cancel=threading.Event(), on_log=lambda _: None)
 
 
 def _build(folder: Path, monkeypatch: pytest.MonkeyPatch, collected: Collected) -> steps.Output | Ending:

@@ -86,6 +86,19 @@ def test_a_missing_and_a_damaged_blob_are_said(store: BlobStore) -> None:
     assert slug(caught) == "too-large"
 
 
+@pytest.mark.parametrize("odd", ["link", "fifo", "folder"])
+def test_what_is_no_plain_file_is_no_blob_and_hangs_nobody(store: BlobStore, tmp_path: Path, odd: str) -> None:
+    """Another account of the records group may write below the store."""
+    path = store.path("ab" * 32)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"key")
+    {"link": lambda: path.symlink_to(secret), "fifo": lambda: os.mkfifo(path), "folder": path.mkdir}[odd]()
+    with pytest.raises(ProblemError) as refused:
+        store.open("ab" * 32)
+    assert slug(refused) == "not-found"
+
+
 def test_a_full_disk_is_507_and_nothing_half_written(small_disk: Path) -> None:
     store = open_store(small_disk)
     small = store.put_bytes(b"small")
