@@ -79,6 +79,8 @@ class Proxy:
         """Accept control connections until :meth:`stop`."""
         while not self._stopping:
             ready, _, _ = select.select([self._listener, self._woken], [], [])
+            if self._woken in ready:
+                self._woken.recv(64)
             if self._listener in ready and not self._stopping:
                 connection, _ = self._listener.accept()
                 threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
@@ -87,7 +89,13 @@ class Proxy:
     def stop(self) -> None:
         """Make :meth:`serve` return; open sessions end with their connections. Safe in a signal handler, at whatever moment it comes."""
         self._stopping = True
-        self._waker.send(b"x")
+        with contextlib.suppress(BlockingIOError):  # full of wake-ups: it is awake
+            self._waker.send(b"x")
+
+    def wake_on_signals(self) -> None:
+        """Let every signal end the wait of :meth:`serve`: the kernel may hand it to any thread, and then nothing interrupts ours."""
+        self._waker.setblocking(False)
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
 
     def close(self) -> None:
         """Give up the sockets."""
@@ -185,9 +193,11 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
+    proxy.wake_on_signals()
     logs.configure("proxy", settings.log_level)
     _log.info("listening")
     proxy.serve()
+    signal.set_wakeup_fd(-1)
     _log.info("drained")
     return 0
 
