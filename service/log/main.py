@@ -97,7 +97,8 @@ def main() -> int:
     server.start()
     thread.start()
     _log.info("sequencer ready", socket=str(settings.sockets / "sequencer.sock"))
-    ending.wait()
+    while not ending.wait(0.5):  # a signal that comes just before a wait without end would be heard by nobody
+        pass
     server.close()
     sequencer.stop()
     thread.join(_DRAIN_SECONDS)

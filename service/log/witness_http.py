@@ -130,6 +130,7 @@ def main() -> int:
         signal.signal(number, lambda *_: stop.set())
     threading.Thread(target=server.serve_forever, daemon=True).start()
     _log.info("witness ready", port=server.server_address[1])
-    stop.wait()
+    while not stop.wait(0.5):  # a signal that comes just before a wait without end would be heard by nobody
+        pass
     server.shutdown()
     return 0
