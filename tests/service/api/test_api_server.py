@@ -59,10 +59,12 @@ class Served:
     def call(self, method: str, path: str, *, token: str | None = None, body: Any = None, timeout: float = 40) -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
-        connection.request(method, path, json.dumps(body) if body is not None else None, headers)
-        answer = connection.getresponse()
-        data = answer.read()
-        connection.close()
+        try:
+            connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+            answer = connection.getresponse()
+            data = answer.read()
+        finally:
+            connection.close()
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, data
 
     def stop(self) -> int:
