@@ -40,6 +40,17 @@ class Code(StrEnum):
     END_RECORD = "end-record"
     ZIP64 = "zip64"
     DISK = "disk"
+    COMMENT = "comment"
+    STREAMS = "more-streams"
+    STREAM_HEADER = "stream-header"
+    PADDING = "padding"
+    SLACK = "header-slack"
+    CHECKSUM = "checksum"
+    PAX = "pax"
+    LONG_NAME = "long-name"
+    HARD_LINK = "hard-link"
+    XATTR = "xattr"
+    LAYOUT = "layout"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Content formats taken apart into named pieces, one file each (see :mod:`reprove.compare.pieces`)."""

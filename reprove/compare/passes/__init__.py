@@ -1,0 +1,1 @@
+"""Named passes: one file each; the registry lists them (docs/comparison.md, "Adding a pass")."""
