@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,15 +24,10 @@ from reprove import settings as settings_module
 from reprove.settings import Settings
 from service.launch import process_names
 from service.setup import instance as setup
+from tests.ports import free_port
 
 REPOSITORY = Path(__file__).parent.parent
 FAST = {"heartbeat_seconds": 1, "lease_seconds": 3, "reconcile_seconds": 1, "min_free": 64 * 1024**2}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

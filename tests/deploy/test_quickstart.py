@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.instance import REPOSITORY, free_port, temporary_home
+from tests.instance import REPOSITORY, temporary_home
+from tests.ports import free_port
 from workers import environments
 
 pytestmark = [
@@ -29,7 +30,7 @@ QUICKSTART = REPOSITORY / "deploy" / "quickstart"
 class Quickstart:
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.port = next(port for port in iter(free_port, 0) if port < 65000)
+        self.port = free_port(3)
 
     def command(self, *arguments: str) -> list[str]:
         return [str(QUICKSTART), "--home", str(self.home), "--port", str(self.port), *arguments]

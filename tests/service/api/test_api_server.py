@@ -23,6 +23,7 @@ from service.access import tokens
 from service.records import times
 from service.records.database import open_database
 from service.records.principals import Role
+from tests.ports import free_port
 from tests.service.api.conftest import PURL, make_home
 from tests.service.world import World
 
@@ -34,9 +35,7 @@ class Served:
     """A gunicorn of our own, and plain HTTP to it."""
 
     def __init__(self, home: Path, **values: Any) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.settings = make_home(home, port=self.port, **values)
         (home / "config.toml").write_text("separate_users = false\nmin_free = 0\n" + "".join(f"{key} = {value}\n" for key, value in values.items()))
         database = open_database(self.settings)

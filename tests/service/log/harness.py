@@ -24,14 +24,9 @@ from reprove.settings import Settings
 from service.log import creation
 from service.log.client import Added, LogClient
 from service.log.fsck import Report, check_folder
+from tests.ports import free_port
 
 START_SECONDS = 20.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Instance:

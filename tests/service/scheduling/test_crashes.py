@@ -69,21 +69,25 @@ def world_of(instance: Instance) -> World:
     return world
 
 
-def listening(port: int) -> None:
-    def up() -> bool:
+def listening(instance: Instance, name: str) -> None:
+    """Wait until a server answers; one that ended, or a machine too slow for it, is told with its log."""
+    port = instance.settings.port if name == "api" else instance.settings.worker_api_port
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and instance.processes[name].poll() is None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
             connection.request("GET", "/healthz")
-            return connection.getresponse().read() != b""
-        return False
-
-    until(up, 20)
+            with connection.getresponse() as answer:
+                if answer.read():
+                    return
+        time.sleep(0.02)
+    raise AssertionError(f"{name} does not answer on port {port}:\n{instance.log(name)}")
 
 
 def start(instance: Instance, name: str, fail_at: str | None = None) -> None:
     instance.start(name, env={"REPROVE_FAIL_AT": fail_at} if fail_at else {})
     if name in ("api", "workerapi"):
-        listening(instance.settings.port if name == "api" else instance.settings.worker_api_port)
+        listening(instance, name)
 
 
 def dies_at(instance: Instance, name: str, point: str) -> None:
