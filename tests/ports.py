@@ -13,7 +13,7 @@ _FIRST, _LAST = 10_000, 32_000
 def free_port(count: int = 1) -> int:
     """Draw a port that is free now, together with the ``count - 1`` above it."""
     while True:
-        first = random.randrange(_FIRST, _LAST)  # noqa: S311  # chance, not secrecy
+        first = random.randrange(_FIRST, _LAST)  # chance, not secrecy
         if all(_free(first + more) for more in range(count)):
             return first
 
