@@ -6,7 +6,7 @@ independent of their order: a mask drops or replaces named pieces, fields or mem
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -32,6 +32,10 @@ class PieceMask:
     keep: Callable[[Piece], Piece | None]
     unordered: frozenset[str] = frozenset()
 
+    def loose(self, name: str) -> bool:
+        """Whether the order of pieces of this name is left out of account."""
+        return name in self.unordered
+
 
 @dataclass(frozen=True, slots=True)
 class FieldMask:
@@ -45,6 +49,12 @@ class MemberMask:
     """Drops whole members by path."""
 
     drops: Callable[[str], bool]
+    among: Callable[[str, Collection[str]], bool] | None = None
+    """Drops by the path and all paths of the same side, for a member that means something only beside another."""
+
+    def drop(self, path: str, members: Collection[str]) -> bool:
+        """Whether the member is dropped from a side that holds ``members``."""
+        return self.drops(path) or (self.among is not None and self.among(path, members))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
