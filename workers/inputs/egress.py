@@ -83,6 +83,7 @@ class EgressClient:
         self._lookup = lookup or system_lookup
         self._context = context or ssl.create_default_context()
         self._idle: dict[Endpoint, list[tuple[float, _Connection]]] = {}  # owned by whoever holds _lock
+        self._closed = False  # under _lock
         self._lock = threading.Lock()
 
     def get(self, url: str, *, max_bytes: int, timeout: float, headers: Mapping[str, str] | None = None) -> Answer:
@@ -172,14 +173,15 @@ class EgressClient:
     def _keep(self, endpoint: Endpoint, connection: _Connection) -> None:
         with self._lock:
             rows = self._idle.setdefault(endpoint, [])
-            if len(rows) < 8:
+            if len(rows) < 8 and not self._closed:
                 rows.append((time.monotonic(), connection))
                 return
         connection.close()
 
     def close(self) -> None:
-        """Close the kept connections."""
+        """Close the kept connections; a request that is under way ends, and its connection is not kept."""
         with self._lock:
+            self._closed = True
             for rows in self._idle.values():
                 for _, connection in rows:
                     connection.close()

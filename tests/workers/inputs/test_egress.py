@@ -212,6 +212,14 @@ def test_connections_are_kept_and_a_closed_one_is_opened_again(sim: SimIndex) ->
     assert fetch(client, f"{sim.url}demo/").body
 
 
+def test_a_request_that_outlives_the_close_leaves_no_connection_open(sim: SimIndex) -> None:
+    client = EgressClient(sim.allow)
+    with client.open(f"{sim.url}demo/", max_bytes=1 << 20, timeout=5) as stream:
+        client.close()
+        assert b"".join(stream)
+    assert client._idle == {}
+
+
 def test_tls_is_verified_against_the_host_name_that_was_asked_for(sim: SimIndex) -> None:
     client = EgressClient((f"127.0.0.1:{sim.port}",), context=ssl.create_default_context())
     assert kind_of(client, f"https://127.0.0.1:{sim.port}/simple/demo/") is FetchKind.UNREACHABLE
