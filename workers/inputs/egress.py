@@ -25,6 +25,8 @@ from workers.inputs.addresses import Endpoint, endpoint_of, is_public, parse_all
 
 MAX_REDIRECTS = 3
 CONNECT_SECONDS = 10.0
+_KEPT = 8
+"""Idle connections to one place."""
 IDLE_SECONDS = 20.0
 CHUNK = 1 << 18
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -172,8 +174,7 @@ class EgressClient:
 
     def _keep(self, endpoint: Endpoint, connection: _Connection) -> None:
         with self._lock:
-            rows = self._idle.setdefault(endpoint, [])
-            if len(rows) < 8 and not self._closed:
+            if not self._closed and len(rows := self._idle.setdefault(endpoint, [])) < _KEPT:
                 rows.append((time.monotonic(), connection))
                 return
         connection.close()
