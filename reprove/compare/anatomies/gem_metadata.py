@@ -17,6 +17,9 @@ _KEY = re.compile(rb"([A-Za-z_][A-Za-z0-9_.\-]*):(?: +|\n)")
 _PROPERTY = re.compile(rb"[!&][^ \n]*(?: +|\n)")
 _DASH = re.compile(rb"-(?: +|\n)")
 _QUOTED = {b'"': re.compile(rb'(?:[^"\\]|\\.|\\\n)*?"', re.DOTALL), b"'": re.compile(rb"(?:[^']|'')*'(?!')", re.DOTALL)}
+_LITERAL = (b"|", b">")
+_PLAIN = re.compile(rb"[A-Za-z0-9_./<=~($+^\x80-\xff-]|:(?! )")
+"""How a plain text starts; the marks that start anything else are left out."""
 _CLOSED = re.compile(rb"(?:\[\]|\{\}|\*[A-Za-z0-9_]+) *\n")
 _ODD = (b"\r", b"\t", b"\0", b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9", b"\xef\xbb\xbf")
 """Tabs, and what YAML 1.1 breaks lines at beside the line feed."""
@@ -96,14 +99,14 @@ def _node(walk: _Walk, line: bytes, at: int) -> None:
         if not found:
             break
         at = found.end()
-    if at >= len(line):
+    if not line[at:].strip():
         return
     mark = line[at : at + 1]
     if mark in _QUOTED:
         walk.quote = mark
         _close(walk, line, at + 1)
-    elif mark in (b"|", b">") or mark.isalnum() or mark in (b"_", b".", b"/", b"<", b"=", b"~", b"(", b"$", b"+", b"-", b"^") or mark[0] >= 0x80:
-        if mark not in (b"|", b">") and b": " in line[at:] + b" ":
+    elif mark in _LITERAL or _PLAIN.match(line, at):
+        if mark not in _LITERAL and b": " in line[at:] + b" ":
             raise _RefusedError
         walk.deeper = parent
     elif not _CLOSED.match(line, at):

@@ -39,7 +39,11 @@ def _pieces(data: bytes, elf: Elf) -> Iterator[Piece]:
     kept = header._replace(entry=0, sections=0, section_count=0, names=0, segments=0)
     yield Piece("header", data[:16] + repr(tuple(kept)).encode(), 0)
     yield Piece("entry", header.entry.to_bytes(8, "big"), 24)
-    yield Piece("segments", repr(header.segments).encode() + data[header.segments :][: header.segment_size * header.segment_count], header.segments)
+    yield Piece(
+        "segments",
+        repr(header.segments).encode() + data[header.segments : header.segments + header.segment_size * header.segment_count],
+        header.segments,
+    )
     yield Piece("position:sections", repr((header.sections, header.section_count, header.names)).encode(), 0)
     yield Piece("position:names", struct.pack(f">{len(elf.sections)}I", *(section.name for section in elf.sections)), header.sections)
     found = paths.Paths(data, elf)
