@@ -22,6 +22,10 @@ class Limits:
     ratio: int = 200
     ratio_free: int = 64 * 1024**2
     violations: int = 100
+    header: int = 1024**2
+    """One pax header, long name, sparse map or list of names, read whole."""
+    window: int = 128 * 1024**2
+    """What a decompressor may look back over, so what it may need at once."""
 
 
 DEFAULT = Limits()

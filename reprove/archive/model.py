@@ -51,6 +51,9 @@ class Code(StrEnum):
     HARD_LINK = "hard-link"
     XATTR = "xattr"
     LAYOUT = "layout"
+    NUMBER = "malformed-number"
+    TRUNCATED = "truncated"
+    SPARSE = "sparse"
 
 
 @dataclass(frozen=True, slots=True)
