@@ -16,7 +16,7 @@ from reprove.archive.tarentry import Entry, Extension, read_entry
 from reprove.archive.tree import Field, Kind, Member, Weight
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TYPE_BITS = {Kind.FILE: 0o100000, Kind.HARDLINK: 0o100000, Kind.FOLDER: 0o040000, Kind.SYMLINK: 0o120000}
+_TYPE_BITS = {Kind.FILE: 0o100000, Kind.CONTAINER: 0o100000, Kind.HARDLINK: 0o100000, Kind.FOLDER: 0o040000, Kind.SYMLINK: 0o120000}
 _TYPE_BITS |= {Kind.CHARACTER: 0o020000, Kind.BLOCK: 0o060000, Kind.FIFO: 0o010000}
 _SHOWN_MAP = 200
 _TIMES = ((b"atime", "access-time"), (b"ctime", "change-time"), (b"LIBARCHIVE.creationtime", "creation-time"))
@@ -51,7 +51,7 @@ def details(member: Member, limits: Limits, *, deb: bool) -> tuple[Field, ...]:
         Field("user", as_text(entry.user), owned, at + 265),
         Field("group", as_text(entry.group), owned, at + 297),
     ]
-    if kind is Kind.FILE:
+    if kind in (Kind.FILE, Kind.CONTAINER):
         found.append(Field("sparse", _map(entry), Weight.DATA, at))
     elif kind in (Kind.SYMLINK, Kind.HARDLINK):
         target = as_text(entry.link)

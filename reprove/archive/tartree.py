@@ -80,7 +80,7 @@ class Walk:
                 self._member(entry)
             self._end()
         except TarError as error:
-            if not self.members and error.code is not Code.TRUNCATED:
+            if not self.members and error.code is Code.CHECKSUM:
                 raise
             self._notes.add(error.code, self._current, error.offset or 0, error.detail)
             for _ in self.feed.rest():
