@@ -44,4 +44,4 @@ def checksums(data: bytes) -> Pieces | None:
 
 
 MD5SUMS = Anatomy("md5sums", lambda path, _head: path.rpartition("/")[2] == "md5sums", md5sums)
-CHECKSUMS = Anatomy("checksums", lambda path, _head: "checksums.yaml" in path, checksums)
+CHECKSUMS = Anatomy("checksums", lambda path, _head: path.rpartition("/")[2] == "checksums.yaml", checksums)

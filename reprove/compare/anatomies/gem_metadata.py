@@ -122,4 +122,4 @@ def _close(walk: _Walk, line: bytes, at: int) -> None:
         walk.quote = b""
 
 
-GEM_METADATA = Anatomy("gem-metadata", lambda path, _head: "metadata" in path.rpartition("/")[2], split)
+GEM_METADATA = Anatomy("gem-metadata", lambda path, _head: path.rpartition("/")[2] == "metadata", split)

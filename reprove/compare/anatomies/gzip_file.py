@@ -8,6 +8,8 @@ import zlib
 from reprove.compare.pieces import Anatomy, Piece, Pieces
 
 _MAX_PAYLOAD = 64 * 1024**2
+_MAX_RATIO, _RATIO_FREE = 100, 4 * 1024**2
+"""Inflated to stored bytes, and the size up to which that does not matter."""
 _HEADER_CRC, _EXTRA, _NAME, _COMMENT = 2, 4, 8, 16
 _TEXT = 1
 
@@ -47,7 +49,7 @@ def _inflated(data: bytes, start: int) -> bytes | None:
     """The payload, if the stream from ``start`` ends exactly before the trailer and the trailer is true."""
     unpacker = zlib.decompressobj(-15)
     try:
-        payload = unpacker.decompress(memoryview(data)[start:], _MAX_PAYLOAD)
+        payload = unpacker.decompress(memoryview(data)[start:], min(_MAX_PAYLOAD, max(_RATIO_FREE, _MAX_RATIO * len(data))))
     except zlib.error:
         return None
     if not unpacker.eof or unpacker.unconsumed_tail:

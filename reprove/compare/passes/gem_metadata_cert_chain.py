@@ -14,7 +14,7 @@ PASS = Pass(
     level=Level.SEMANTIC,
     risk=Risk.SEMANTIC,
     profiles=frozenset({Profile.GEM}),
-    paths=("metadata", "metadata.gz*"),
+    paths=("metadata",),
     reason="Signing a gem adds the signer's certificates to its metadata; an installer told to check signatures reads them.",
     mask=PieceMask(GEM_METADATA, without("key:cert_chain")),
 )

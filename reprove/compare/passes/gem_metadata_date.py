@@ -20,7 +20,7 @@ PASS = Pass(
     level=Level.NORMALIZED,
     risk=Risk.METADATA,
     profiles=frozenset({Profile.GEM}),
-    paths=("metadata", "metadata.gz*"),
+    paths=("metadata",),
     reason="A gem carries the day of its build; installers do not act on it.",
     mask=PieceMask(GEM_METADATA, _keep),
 )

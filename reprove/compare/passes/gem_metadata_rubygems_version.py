@@ -23,7 +23,7 @@ PASS = Pass(
     level=Level.NORMALIZED,
     risk=Risk.METADATA,
     profiles=frozenset({Profile.GEM}),
-    paths=("metadata", "metadata.gz*"),
+    paths=("metadata",),
     reason="A gem names the version of RubyGems that packed it; installers do not act on it.",
     mask=PieceMask(GEM_METADATA, _keep),
 )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import gzip
+import tarfile
+from dataclasses import dataclass, replace
 
+from tests.archive.zips import LATER, Part, sdist, zip_bytes
 from tests.compare.anatomies import samples
-from tests.compare.elves import Part, program
+from tests.compare.elves import Part as Section
+from tests.compare.elves import program
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,9 @@ def of(id_: str, path: str, old: bytes, *replacements: tuple[str | bytes, str | 
 
 
 INFO = "demo-1.0.dist-info"
+INNER = [Part("demo/A.txt", b"a" * 100), Part("demo/B.txt", b"b" * 100)]
+MORE = tarfile.TarInfo("demo-1.0/x")
+MORE.size = 1
 MF = "META-INF/MANIFEST.MF"
 POM = "META-INF/maven/org.example/demo/pom.properties"
 SO = "demo/_c.so"
@@ -43,6 +50,7 @@ DEBUGGED = program()
 EQUAL = [
     of("wheel-record", f"{INFO}/RECORD", samples.RECORD, ("47DEQ", "57DEQ"), ("\r\n", "\n")),
     of("wheel-generator", f"{INFO}/WHEEL", samples.WHEEL, ("flit 3.9.0", "flit 3.12.0")),
+    Pair("egg-info-order", "demo-1.0/demo.egg-info/SOURCES.txt", b"a.py\nb.py\nb.py\n", b"b.py\na.py\nb.py\n"),
     Pair("wheel-metadata-order", f"{INFO}/METADATA", samples.METADATA, ORDERED + samples.METADATA[samples.METADATA.index(b"\n\n") + 1 :]),
     of("gem-checksums", "checksums.yaml", samples.CHECKSUMS, ("a" * 64, "d" * 64)),
     of("deb-md5sums", "control.tar!/md5sums", samples.MD5SUMS, ("d41d8cd98f00b204e9800998ecf8427e", "0" * 32)),
@@ -70,16 +78,27 @@ EQUAL = [
     Pair("png-time", "logo.png", samples.png(), samples.png(samples.TIME[::-1], date=b"2025-01-02T03:04:05+00:00")),
     of("po-creation-date", "de.po", samples.PO, ("2024-01-02 03:04", "2025-01-02 03:04")),
     Pair("po-creation-date", "de.mo", samples.mo(), samples.mo(b"2025-06-07 03:04-0500")),
+    Pair("nested-archive", "lib/inner.jar", zip_bytes(INNER), zip_bytes([replace(part, time=LATER, method=0) for part in reversed(INNER)])),
+    Pair("nested-archive", "demo/data.tar.gz", sdist(), sdist(mtime=5)),
     Pair("elf-build-id", SO, DEBUGGED, program(ident=b"\2" * 20)),
     Pair("elf-debuglink", SO, DEBUGGED, program(link=b"another.debug\0\0\0\1\2\3\4")),
     Pair("elf-comment", SO, DEBUGGED, program(comment=b"GCC: (Debian 13.1.0) 13.1.0\0")),
     Pair("elf-path-prefix", SO, DEBUGGED, program(folder="/build/two")),
     Pair("elf-path-prefix", SO, DEBUGGED, program(folder="/home/somebody/src/demo")),
     Pair("elf-debug", SO, DEBUGGED, program(stripped=True)),
-    Pair("elf-code-identical", SO, DEBUGGED, program(stripped=True, ident=b"\2" * 20, comment=b"x", more=[Part(".GCC.command.line", b"-O2\0")])),
+    Pair("elf-code-identical", SO, DEBUGGED, program(stripped=True, ident=b"\2" * 20, comment=b"x", more=[Section(".GCC.command.line", b"-O2\0")])),
 ]
 
 UNEQUAL = [
+    Pair("nested-archive", "inner.zip", zip_bytes(INNER), zip_bytes([replace(INNER[0], data=b"evil"), INNER[1]]), "a content"),
+    Pair("nested-archive", "inner.zip", zip_bytes(INNER), zip_bytes([replace(INNER[0], name="other"), INNER[1]]), "a name"),
+    Pair("nested-archive", "inner.zip", zip_bytes(INNER), zip_bytes([replace(INNER[0], mode=0o100755), INNER[1]]), "who may run it"),
+    Pair("nested-archive", "inner.zip", zip_bytes(INNER), zip_bytes([replace(INNER[0], mode=0o120777), INNER[1]]), "a link"),
+    Pair("nested-archive", "inner.zip", zip_bytes(INNER), zip_bytes([*INNER, INNER[0]]), "a member twice"),
+    Pair("nested-archive", "inner.zip", zip_bytes(INNER), zip_bytes(INNER, suffix=b"x"), "bytes behind"),
+    Pair("nested-archive", "inner.zip", zip_bytes(INNER), zip_bytes(INNER, comment=b"x"), "a comment"),
+    Pair("nested-archive", "data.tar", gzip.decompress(sdist()), sdist(), "packed at all"),
+    Pair("nested-archive", "data.tar.gz", sdist(), sdist(extra=[(MORE, b"x")]), "a member more"),
     of("wheel-record", f"{INFO}/RECORD", samples.RECORD, ("RECORD,,", "RECORD,,anything"), why="a row that nothing is checked of"),
     of("wheel-record", f"{INFO}/RECORD", samples.RECORD, (",sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU", ","), why="a row without a hash"),
     of("wheel-generator", f"{INFO}/WHEEL", samples.WHEEL, ("py3-none-any", "py2-none-any"), why="another header"),
@@ -88,6 +107,8 @@ UNEQUAL = [
     of("wheel-metadata-order", f"{INFO}/METADATA", samples.METADATA, ("x\nRequires-Dist: y", "y\nRequires-Dist: x"), why="the order of requirements"),
     of("wheel-metadata-order", f"{INFO}/METADATA", samples.METADATA, ("Name: demo\n", "Name: demo\nName: evil\n"), why="a header doubled"),
     of("wheel-metadata-order", f"{INFO}/METADATA", samples.METADATA, ("# Demo", "# Scam"), why="the description"),
+    Pair("egg-info-order", "demo.egg-info/SOURCES.txt", b"a.py\nb.py\n", b"b.py\n", "a name less"),
+    Pair("egg-info-order", "demo.egg-info/SOURCES.txt", b"a.py\nb.py\n", b"a.py\na.py\nb.py\n", "a name doubled"),
     of("gem-checksums", "checksums.yaml", samples.CHECKSUMS, ("metadata.gz", "metadata.xz"), why="the member named"),
     of("gem-checksums", "checksums.yaml", samples.CHECKSUMS, ("SHA512", "MD5"), why="the hash used"),
     of("deb-md5sums", "control.tar!/md5sums", samples.MD5SUMS, ("usr/bin/demo", "usr/bin/dem0"), why="the file named"),
@@ -136,13 +157,21 @@ UNEQUAL = [
     Pair("elf-debuglink", SO, DEBUGGED, program(code=b"\xcc" * 64), "code"),
     Pair("elf-debuglink", SO, DEBUGGED, program(comment=b"x"), "another section"),
     Pair("elf-comment", SO, DEBUGGED, program(link=b"x"), "another section"),
-    Pair("elf-comment", SO, program(more=[Part(".comment", b"a", 1, 2)]), program(more=[Part(".comment", b"b", 1, 2)]), "a loaded section"),
+    Pair("elf-comment", SO, program(more=[Section(".comment", b"a", 1, 2)]), program(more=[Section(".comment", b"b", 1, 2)]), "a loaded section"),
     Pair("elf-path-prefix", SO, DEBUGGED, program(code=b"\xcc" * 64), "code"),
     Pair("elf-path-prefix", SO, DEBUGGED, program(stripped=True), "the debug information itself"),
     of("elf-path-prefix", SO, DEBUGGED, ("src/m.c", "src/n.c"), why="a file name"),
     of("elf-debug", SO, DEBUGGED, (b"\x90" * 64, b"\xcc" * 64), why="code"),
-    Pair("elf-debug", SO, program(more=[Part(".debug_x", b"a", 1, 2, 5000)]), program(more=[Part(".debug_x", b"b", 1, 2, 5000)]), "a loaded section"),
-    Pair("elf-debug", SO, program(more=[Part(".debug_gdb_scripts", b"a")]), program(more=[Part(".debug_gdb_scripts", b"b")]), "debuggers run it"),
+    Pair(
+        "elf-debug",
+        SO,
+        program(more=[Section(".debug_x", b"a", 1, 2)]),
+        program(more=[Section(".debug_x", b"b", 1, 2)]),
+        "a loaded section",
+    ),
+    Pair(
+        "elf-debug", SO, program(more=[Section(".debug_gdb_scripts", b"a")]), program(more=[Section(".debug_gdb_scripts", b"b")]), "debuggers run it"
+    ),
     Pair("elf-debug", SO, DEBUGGED, program(tail=b"payload"), "bytes behind"),
     Pair("elf-code-identical", SO, DEBUGGED, program(code=b"\xcc" * 64), "code"),
     of("elf-code-identical", SO, DEBUGGED, ("data" * 8, "evil" * 8), why="data"),
