@@ -55,6 +55,15 @@ def test_another_build_path_is_told_by_its_prefix(tmp_path: Path, folder: str) -
 
 
 @compiled
+def test_older_debug_information_names_its_folder_in_the_units(tmp_path: Path) -> None:
+    old, new, longer = (build(tmp_path / folder, "-gdwarf-4") for folder in ("one", "two", "longer"))
+    assert equal(old, new, "elf-path-prefix", "elf-build-id")
+    assert not equal(old, new, "elf-build-id")
+    assert not equal(old, longer, "elf-path-prefix", "elf-build-id")  # offsets of all entries differ: only elf-debug leaves them out
+    assert equal(old, longer, "elf-debug", "elf-build-id")
+
+
+@compiled
 def test_a_stripped_program_has_the_same_code(tmp_path: Path) -> None:
     whole = build(tmp_path / "one")
     subprocess.run(["strip", "m.so"], cwd=tmp_path / "one", check=True, timeout=60)

@@ -1,4 +1,4 @@
-"""The build path in debug information: learned from the line table, set apart in the tables of strings (DWARF 5, sections 6.2.4 and 7.26).
+"""The build path in debug information: learned from line table or units, set apart in the tables of strings (DWARF 5, sections 6.2.4 and 7.26).
 
 A path that is longer moves the strings behind it, and so every offset to them: those of ``.debug_line_str`` are followed, and the text that each
 leads to stands in their place.
@@ -33,23 +33,23 @@ class Paths:
                 if section.flags & COMPRESSED or name in found or not section.stored or elf.header.type == RELOCATABLE:
                     return
                 found[name] = data[section.offset : section.offset + section.stored]
-        self._strings = found.get(_STRINGS[1], b"")
+        self._tables = {name: found.get(name, b"") for name in _STRINGS}
         budget = [BUDGET]
         try:
             table = lines(found.get(_LINE, b""), elf.order, budget)
-            folders = [one if isinstance(one, bytes) else self._text(found[_LINE], one) for one in table.folders]
-            self.prefix = _common([folder.rstrip(b"/") for folder in folders if folder.startswith(b"/")])
-            if self.prefix:
-                self._follow(found, table.references, budget)
+            self.prefix = self._common(found.get(_LINE, b""), table.folders, _STRINGS[1])
+            units = roots(found.get(_INFO, b""), found.get(_ABBREVIATIONS, b""), elf.order, budget)
+            self.prefix = self.prefix or self._common(found.get(_INFO, b""), units.folders, _STRINGS[0])
+            for name, rows in ((_LINE, table.references), (_INFO, units.references)):
+                for one in rows:
+                    self._text(found[name], one)  # all or none: it raises for one that leads nowhere
+            self._references = {_LINE: table.references, _INFO: units.references}
         except DwarfError:
-            self._references = {}
+            return  # what was learned stands; offsets stay as they are
 
-    def _follow(self, found: dict[str, bytes], references: list[Reference], budget: list[int]) -> None:
-        info = roots(found.get(_INFO, b""), found.get(_ABBREVIATIONS, b""), self._order, budget)
-        for name, rows in ((_LINE, references), (_INFO, info)):
-            for one in rows:
-                self._text(found[name], one)  # all or none: it raises for one that leads nowhere
-        self._references = {_LINE: references, _INFO: info}
+    def _common(self, content: bytes, folders: list[Reference | bytes], table: str) -> bytes:
+        texts = [one if isinstance(one, bytes) else self._text(content, one, table) for one in folders]
+        return _common([text.rstrip(b"/") for text in texts if text.startswith(b"/")])
 
     def pieces(self, name: str, section: str, content: bytes, offset: int) -> Iterator[Piece]:
         """The pieces of a section of debug information.
@@ -60,23 +60,25 @@ class Paths:
         if self.prefix and section in _STRINGS and content.endswith(b"\0"):
             yield Piece(name, b"\0".join(self._marked(text) for text in content.split(b"\0")), offset)
             return
-        references = self._references.get(section, ()) if self.prefix else ()
+        references = self._references.get(section) if self.prefix else None
+        if not references:
+            yield Piece(name, content, offset)
+            return
         blank = bytearray(content)
         for one in references:
             blank[one.at : one.at + one.size] = bytes(one.size)
         yield Piece(name, bytes(blank), offset)
-        if references:
-            kind, _, title = name.partition(":")
-            yield Piece("position:offsets", b"".join(content[one.at : one.at + one.size] for one in references), offset)
-            yield Piece(f"{kind}-texts:{title}", b"\0".join(self._marked(self._text(content, one)) for one in references), offset)
+        kind, _, title = name.partition(":")
+        yield Piece("position:offsets", b"".join(content[one.at : one.at + one.size] for one in references), offset)
+        yield Piece(f"{kind}-texts:{title}", b"\0".join(self._marked(self._text(content, one)) for one in references), offset)
 
-    def _text(self, content: bytes, reference: Reference) -> bytes:
+    def _text(self, content: bytes, reference: Reference, table: str = _STRINGS[1]) -> bytes:
         value = content[reference.at : reference.at + reference.size]
         place = int.from_bytes(value, "little" if self._order == "<" else "big")
-        end = self._strings.find(b"\0", place)
+        end = self._tables[table].find(b"\0", place)
         if not 0 <= end <= place + _MAX_TEXT:
             raise DwarfError("an offset that leads nowhere")
-        return self._strings[place:end]
+        return self._tables[table][place:end]
 
     def _marked(self, text: bytes) -> bytes:
         rest = text.removeprefix(self.prefix)
