@@ -24,6 +24,8 @@ class Limits:
     violations: int = 100
     header: int = 1024**2
     """One pax header, long name, sparse map or list of names, read whole."""
+    records: int = 1_000_000
+    """Records of all pax headers together."""
     window: int = 128 * 1024**2
     """What a decompressor may look back over, so what it may need at once."""
 

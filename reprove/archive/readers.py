@@ -172,7 +172,7 @@ class Reader:
     def _container(self, tree: PartsTree, member: Member, path: str, inner: Inner) -> Member:
         facts = (*inner.facts, *inner.tar.fields)
         tree.extra = {**tree.extra, path: facts}
-        return replace(member, path=path, kind=Kind.CONTAINER, raw=member.raw + _packed(facts))
+        return Member(path, Kind.CONTAINER, member.size, member.sha256, member.raw + _packed(facts), member.offset, member.data)
 
     def _ar(self) -> PartsTree:
         found = artree.read_ar(self.span, self.limits, self.notes)

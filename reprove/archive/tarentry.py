@@ -18,6 +18,8 @@ _EXTENSIONS = frozenset({b"x", b"g", b"L", b"K"})
 _MAX_OCTAL = 0o7777777
 _MAX_SIZE = 0o77777777777
 _NAME_ROOM, _OWNER_ROOM = 100, 31
+_PLACEHOLDERS = frozenset({b"././@LongSymLink", b"././@LongHardLink"})
+"""What libarchive writes for the target of a link that is too long."""
 
 
 class Extension(NamedTuple):
@@ -155,7 +157,8 @@ class _Chosen(NamedTuple):
         if value is None:
             return plain
         fits = value.isascii() and len(value) < _NAME_ROOM
-        if value != plain and (fits or not _abbreviates(plain, value)) and b"GNU.sparse.name" not in self.records:
+        placed = plain in _PLACEHOLDERS and key == b"linkpath" and not fits
+        if value != plain and not placed and (fits or not _abbreviates(plain, value)) and b"GNU.sparse.name" not in self.records:
             code = Code.PAX if wide is not None else Code.LONG_NAME
             self.complain(code, self.header.offset, f"a long name says {value[:80]!r} and the header {plain[:80]!r}")
         return value

@@ -68,13 +68,13 @@ class Names:
 
     def finish(self) -> None:
         """The rules that need every name: nothing below a file or a link; no two names that fold into one (only where that counts)."""
-        checked: set[str] = set()
+        last = ""
         for path in self.kinds:
             parent = path.rpartition("/")[0]
-            if path.count("/") > MAX_PARTS:
+            if parent == last or path.count("/") > MAX_PARTS:
                 continue
-            while parent and parent not in checked:
-                checked.add(parent)
+            last = parent
+            while parent:
                 kind = self.kinds.get(parent, Kind.FOLDER)
                 if kind is not Kind.FOLDER:
                     self.notes.add(Code.UNDER_FILE, self.prefix + path, self._offsets[path], f"{parent} is a {kind} and a folder")

@@ -67,6 +67,7 @@ class Walk:
     _prefix: str = field(init=False)
     _current: str = ""
     _headers: int = 0
+    _records: int = 0
 
     def __post_init__(self) -> None:
         self._notes, self._strict = Notes(self.limits.violations), Notes(self.limits.violations)
@@ -102,14 +103,16 @@ class Walk:
         return entry
 
     def _spend(self, extensions: tuple[Extension, ...]) -> None:
-        self._headers += sum(len(extension.raw) for extension in extensions)
-        if self._headers > self.limits.directory:
-            raise LimitError(f"extension headers of more than {self.limits.directory} bytes", offset=extensions[0].offset)
+        """What extension headers cost is bounded over the whole archive: many large ones would be slow to take apart."""
+        self._headers += sum(len(extension.payload) for extension in extensions)
+        self._records += sum(extension.payload.count(b"\n") for extension in extensions)
+        if self._headers > self.limits.directory or self._records > self.limits.records:
+            raise LimitError(f"extension headers of {self._headers} bytes and {self._records} records", offset=extensions[0].offset)
 
     def _global(self, extension: Extension) -> None:
         """A global header says something of every later member; only a comment (git's commit id) is harmless, since no reader acts on it."""
-        self._spend((extension,))
         found = pax.records(extension.payload, extension.offset + BLOCK, self._complain)
+        self._spend((extension,))
         if any(existing.name == "pax:global" for existing in self.fields):
             self._complain(Code.PAX, extension.offset, "more than one global header")
             return

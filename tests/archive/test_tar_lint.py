@@ -262,8 +262,10 @@ def test_limits_end_a_reading(tmp_path: Path) -> None:
         read(tmp_path, many, "x.tar", Limits(entries=10))
     with pytest.raises(LimitError, match="beyond the limit"):
         read(tmp_path, tar(pax(("x.y", "z" * 5000)), A), "x.tar", Limits(header=4096))
-    with pytest.raises(LimitError, match="extension headers"):
-        read(tmp_path, tar(*(item for n in range(9) for item in (pax(("x.y", "z")), Item(f"top/{n}")))), "x.tar", Limits(directory=4096))
+    wordy = tar(*(item for n in range(9) for item in (pax(("x.y", "z" * 99)), Item(f"top/{n}"))))
+    for limits in (Limits(directory=900), Limits(records=8)):
+        with pytest.raises(LimitError, match="extension headers"):
+            read(tmp_path, wordy, "x.tar", limits)
     with pytest.raises(LimitError, match="beyond the limit"):
         read(tmp_path, bytes(1000), "", Limits(archive=999))
     wide = pax(("GNU.sparse.map", "0,0"), ("GNU.sparse.size", str(10**12)), ("GNU.sparse.numblocks", "1"))
