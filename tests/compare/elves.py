@@ -123,6 +123,14 @@ def debug(folder: str, *, order: str = "<", form: int = 0x1F, file: str = "src/m
     ]
 
 
+def old_debug(folder: str) -> list[Part]:
+    """Debug information of version 4: the unit names its folder by an offset into ``.debug_str``."""
+    abbreviations = bytes([1, 0x11, 0, 0x03, 0x0E, 0x1B, 0x0E, 0, 0, 0])  # a compile unit with name and comp_dir (strp)
+    body = struct.pack("<HIB", 4, 0, 8) + b"\x01" + struct.pack("<II", 0, 4)
+    strings = b"m.c\0" + folder.encode() + b"\0main\0"
+    return [Part(".debug_info", struct.pack("<I", len(body)) + body), Part(".debug_abbrev", abbreviations), Part(".debug_str", strings)]
+
+
 def program(
     *,
     ident: bytes = b"\1" * 20,

@@ -15,5 +15,5 @@ PASS = Pass(
     profiles=ANY,
     paths=EVERYWHERE,
     reason="Debug information names the folder of the build; without that prefix all paths in it are the same.",
-    mask=PieceMask(ELF, without_kinds("path-prefix", "position")),
+    mask=PieceMask(ELF, without_kinds("path-prefix", "position"), frozenset({"debug:.debug_line_str"})),
 )

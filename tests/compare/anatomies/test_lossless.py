@@ -25,7 +25,7 @@ from reprove.compare.anatomies import (
 from reprove.compare.anatomies.elf.split import ELF
 from reprove.compare.pieces import Anatomy, Pieces
 from tests.compare.anatomies import samples
-from tests.compare.elves import Part, program
+from tests.compare.elves import Part, old_debug, program
 
 SAMPLES: dict[str, tuple[Anatomy, str, bytes]] = {
     "wheel": (headers.WHEEL_METADATA, "demo-1.0.dist-info/WHEEL", samples.WHEEL),
@@ -49,6 +49,7 @@ SAMPLES: dict[str, tuple[Anatomy, str, bytes]] = {
     "gem": (gem_metadata.GEM_METADATA, "metadata", samples.gem()),
     "elf": (ELF, "a.so", samples.ELF),
     "elf of 32 bits, big-endian": (ELF, "a.so", samples.ELF32),
+    "elf with older debug information": (ELF, "a.so", program(stripped=True, more=old_debug("/build/one"))),
     "elf of 64 bits, big-endian": (ELF, "a.so", program(order=">")),
 }
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from tests.archive.zips import LATER, Part, sdist, zip_bytes
 from tests.compare.anatomies import samples
 from tests.compare.elves import Part as Section
-from tests.compare.elves import program
+from tests.compare.elves import old_debug, program
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ EQUAL = [
     Pair("elf-debuglink", SO, DEBUGGED, program(link=b"another.debug\0\0\0\1\2\3\4")),
     Pair("elf-comment", SO, DEBUGGED, program(comment=b"GCC: (Debian 13.1.0) 13.1.0\0")),
     Pair("elf-path-prefix", SO, DEBUGGED, program(folder="/build/two")),
+    Pair("elf-path-prefix", SO, program(stripped=True, more=old_debug("/build/one")), program(stripped=True, more=old_debug("/build/two"))),
     Pair("elf-path-prefix", SO, DEBUGGED, program(folder="/home/somebody/src/demo")),
     Pair("elf-debug", SO, DEBUGGED, program(stripped=True)),
     Pair("elf-code-identical", SO, DEBUGGED, program(stripped=True, ident=b"\2" * 20, comment=b"x", more=[Section(".GCC.command.line", b"-O2\0")])),
@@ -160,6 +161,7 @@ UNEQUAL = [
     Pair("elf-comment", SO, program(more=[Section(".comment", b"a", 1, 2)]), program(more=[Section(".comment", b"b", 1, 2)]), "a loaded section"),
     Pair("elf-path-prefix", SO, DEBUGGED, program(code=b"\xcc" * 64), "code"),
     Pair("elf-path-prefix", SO, DEBUGGED, program(stripped=True), "the debug information itself"),
+    Pair("elf-path-prefix", SO, program(stripped=True, more=old_debug("/build/one")), program(more=old_debug("/build/longer")), "offsets of entries"),
     of("elf-path-prefix", SO, DEBUGGED, ("src/m.c", "src/n.c"), why="a file name"),
     of("elf-debug", SO, DEBUGGED, (b"\x90" * 64, b"\xcc" * 64), why="code"),
     Pair(

@@ -54,11 +54,13 @@ class Paths:
     def pieces(self, name: str, section: str, content: bytes, offset: int) -> Iterator[Piece]:
         """The pieces of a section of debug information.
 
-        A table of strings has each string marked by whether it starts with the prefix. Offsets into one are zeros in the content,
+        A table of strings has each string marked by whether it starts with the prefix; where all offsets into it are followed, its order says
+        nothing (compilers write it in the order of a hash), and each string is a piece. Offsets are zeros in the content,
         ``position:offsets`` by their value, and ``<class>-texts:<section>`` by what they lead to.
         """
         if self.prefix and section in _STRINGS and content.endswith(b"\0"):
-            yield Piece(name, b"\0".join(self._marked(text) for text in content.split(b"\0")), offset)
+            texts = [self._marked(text) for text in content.split(b"\0")]
+            yield from (Piece(name, text, offset) for text in (texts if self._followed(section) else (b"\0".join(texts),)))
             return
         references = self._references.get(section) if self.prefix else None
         if not references:
@@ -71,6 +73,9 @@ class Paths:
         kind, _, title = name.partition(":")
         yield Piece("position:offsets", b"".join(content[one.at : one.at + one.size] for one in references), offset)
         yield Piece(f"{kind}-texts:{title}", b"\0".join(self._marked(self._text(content, one)) for one in references), offset)
+
+    def _followed(self, section: str) -> bool:
+        return section == _STRINGS[1] and any(self._references.values())
 
     def _text(self, content: bytes, reference: Reference, table: str = _STRINGS[1]) -> bytes:
         value = content[reference.at : reference.at + reference.size]
