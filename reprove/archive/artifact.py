@@ -10,9 +10,10 @@ from pathlib import Path
 from reprove.archive.limits import DEFAULT, Limits
 from reprove.archive.profiles import is_zip
 from reprove.archive.readers import Reader, Shared
-from reprove.archive.spans import Span, open_span
+from reprove.archive.spans import open_span
 from reprove.archive.tarblocks import BLOCK
 from reprove.archive.tree import Tree
+from reprove.archive.ziptree import open_zip_trees
 
 _BOTH_AT_ONCE = 1024**2
 """Files larger than this are read in two threads: decompressors and digests run without the interpreter's lock."""
@@ -35,9 +36,13 @@ def open_pair(original: Path, rebuilt: Path, *, names: tuple[str, str] = ("", ""
     with ExitStack() as stack:
         spans = [stack.enter_context(open_span(path, limits)) for path in (original, rebuilt)]
         heads = [span.read(0, BLOCK) for span in spans]
-        if any(is_zip(head, name) for head, name in zip(heads, names, strict=True)):
-            first = _open(stack, original, names[0], limits)
-            yield first, _open(stack, rebuilt, names[1], limits, twin=first)
+        zips = [is_zip(head, name) for head, name in zip(heads, names, strict=True)]
+        if all(zips):
+            left_tree, right_tree = stack.enter_context(open_zip_trees((original, rebuilt), names=names, limits=limits))
+            yield left_tree, right_tree
+            return
+        if any(zips):
+            yield _open(stack, original, names[0], limits), _open(stack, rebuilt, names[1], limits)
             return
         shared = Shared()
         work = [Reader(span, name, limits, shared) for span, name in zip(spans, names, strict=True)]
@@ -50,11 +55,10 @@ def open_pair(original: Path, rebuilt: Path, *, names: tuple[str, str] = ("", ""
         yield left, second.result()
 
 
-def _open(stack: ExitStack, path: Path, name: str, limits: Limits, twin: Tree | None = None) -> Tree:
-    span: Span = stack.enter_context(open_span(path, limits))
+def _open(stack: ExitStack, path: Path, name: str, limits: Limits) -> Tree:
+    span = stack.enter_context(open_span(path, limits))
     head = span.read(0, BLOCK)
     if not is_zip(head, name):
         return Reader(span, name, limits, Shared()).read(head)
-    from reprove.archive.ziptree import ZipTree, open_zip_tree
-
-    return stack.enter_context(open_zip_tree(path, name=name, limits=limits, twin=twin if isinstance(twin, ZipTree) else None))
+    (tree,) = stack.enter_context(open_zip_trees((path,), names=(name,), limits=limits))
+    return tree

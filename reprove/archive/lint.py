@@ -6,14 +6,17 @@ import stat
 
 from reprove.archive.limits import Limits
 from reprove.archive.model import Code, Entry
-from reprove.archive.names import MAX_PARTS, complaint, fold, unicode_path_complaint
-from reprove.archive.structure import Notes, extra_fields
+from reprove.archive.names import MAX_PARTS, complaint, fold, unicode_complaint
+from reprove.archive.structure import PADDING_ID, UNICODE_COMMENT_ID, UNICODE_PATH_ID, Notes, extra_fields
 
 _ENCRYPTED = 0x2041
 """Bits 0 (encrypted), 6 (strong encryption) and 13 (masked headers), APPNOTE 4.4.4."""
 _KNOWN_FLAGS = 0x080E
 """Bits 1-2 (deflate effort), 3 (data descriptor) and 11 (UTF-8)."""
 _DESCRIPTOR_FLAG = 0x0008
+_END_SIGNATURES = (b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07")
+_PLAIN_FLAGS = 0x0806
+_PLAIN_KINDS = frozenset({0, stat.S_IFREG})
 _METHODS = frozenset({0, 8})
 _DOS_DIRECTORY = 0x10
 
@@ -50,19 +53,28 @@ def check_names(entries: tuple[Entry, ...], limits: Limits, notes: Notes) -> Non
         seen[key] = entry.name
         if not entry.is_dir:
             files.add(key)
+    clear: set[str] = set()
     for key, name in seen.items():
         at = key.rfind("/")
+        if at < 0 or key[:at] in clear:
+            continue
         if key.count("/") > MAX_PARTS:
             continue  # a violation already, and walking up such names is what a hostile archive would have us do
+        above = []
         while at > 0:
             if key[:at] in files:
                 notes.add(Code.UNDER_FILE, name, 0, f"{key[:at]} is a file and a folder")
                 break
+            above.append(key[:at])
             at = key.rfind("/", 0, at)
+        else:
+            clear.update(above)
 
 
 def check_entry(entry: Entry, notes: Notes) -> None:
     """The rules of one member: local = central, known flags and methods, plain kinds and modes, readable extra fields."""
+    if _is_plain(entry):
+        return
     _check_agreement(entry, notes)
     where = entry.central.offset
     flags = entry.central.flags
@@ -73,16 +85,34 @@ def check_entry(entry: Entry, notes: Notes) -> None:
     if entry.central.method not in _METHODS:
         notes.add(Code.METHOD, entry.name, where, f"compression method {entry.central.method} is neither stored nor deflated")
     _check_kind(entry, notes)
+    if any(signature in entry.comment for signature in _END_SIGNATURES):
+        notes.add(Code.COMMENT, entry.name, where, "the comment holds an end record")
     for header in (entry.central, entry.local):
-        wrong = unicode_path_complaint(header.extra, header.raw_name)
+        wrong = unicode_complaint(header.extra, UNICODE_PATH_ID, header.raw_name, "path")
+        wrong = wrong or unicode_complaint(header.extra, UNICODE_COMMENT_ID, entry.comment, "comment")
         if wrong:
             notes.add(Code.UNICODE_PATH, entry.name, header.offset, wrong)
         try:
             idents = [ident for ident, _ in extra_fields(header.extra)]
         except ValueError:
             continue
-        if len(idents) != len(set(idents)):
+        known = [ident for ident in idents if ident != PADDING_ID]
+        if len(known) != len(set(known)):
             notes.add(Code.EXTRA, entry.name, header.offset, "the same extra field twice in one header")
+
+
+def _is_plain(entry: Entry) -> bool:
+    """Whether a member is as most are, so that no rule can be broken: both headers alike, nothing extra, a regular file."""
+    central, local = entry.central, entry.local
+    return (
+        central[1:2] == local[1:2]
+        and central[3:5] == local[3:5]
+        and central[6:9] == local[6:9]
+        and not (central.extra or local.extra or entry.comment or central.flags & ~_PLAIN_FLAGS or entry.external & _DOS_DIRECTORY)
+        and central.method in _METHODS
+        and entry.mode & ~0o777 in _PLAIN_KINDS
+        and not entry.is_dir
+    )
 
 
 def _check_agreement(entry: Entry, notes: Notes) -> None:

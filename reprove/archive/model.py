@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from reprove.core.digests import Sha256
 
@@ -70,8 +71,7 @@ class Violation:
         return {"code": self.code.value, "path": self.path, "offset": self.offset, "detail": self.detail}
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """The fields that a local and a central header share, as they stand in the bytes (zip64 already applied)."""
 
     offset: int
@@ -86,8 +86,7 @@ class Header:
     extra: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One member. ``central.time`` and ``local.time`` are the 4 raw bytes of the DOS time and date words."""
 
     name: str
@@ -113,7 +112,7 @@ class Entry:
     @property
     def is_dir(self) -> bool:
         """Whether the name says directory."""
-        return self.name.endswith("/")
+        return self.name[-1:] == "/"
 
     @property
     def central_time_offset(self) -> int:

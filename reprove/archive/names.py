@@ -6,11 +6,13 @@ import re
 import unicodedata
 import zlib
 
-from reprove.archive.structure import UNICODE_PATH_ID, extra_fields
+from reprove.archive.structure import extra_fields
 
 _UTF8_FLAG = 0x0800
 MAX_PARTS = 64
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\\u0080-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_PLAIN = re.compile(r"(?:[A-Za-z0-9_+=@~-][A-Za-z0-9_.+=@~ -]*/){0,60}[A-Za-z0-9_+=@~-][A-Za-z0-9_.+=@~ -]*/?")
+"""What most names look like, so that the slower rules need not look at them."""
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -29,6 +31,8 @@ def decode(raw: bytes, flags: int) -> tuple[str, str | None]:
 
 def complaint(name: str, limit: int) -> str | None:
     """Say why a member name is not a plain relative path, or None. A trailing slash (a directory) is fine."""
+    if len(name) <= limit and _PLAIN.fullmatch(name):
+        return None
     path = name.removesuffix("/")
     if not path:
         return "an empty name"
@@ -48,18 +52,20 @@ def complaint(name: str, limit: int) -> str | None:
 
 def fold(name: str) -> str:
     """What a file system that ignores case and Unicode forms makes of a name."""
+    if name.isascii():
+        return name.removesuffix("/").lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFKC", name.removesuffix("/")).casefold())
 
 
-def unicode_path_complaint(extra: bytes, raw_name: bytes) -> str | None:
-    """Say how the Info-ZIP Unicode path field (0x7075, APPNOTE 4.6.9) disagrees with the plain name, or None."""
+def unicode_complaint(extra: bytes, ident: int, plain: bytes, what: str) -> str | None:
+    """Say how an Info-ZIP Unicode field (path 0x7075, comment 0x6375; APPNOTE 4.6.8, 4.6.9) disagrees with the plain one, or None."""
     try:
-        fields = [data for ident, data in extra_fields(extra) if ident == UNICODE_PATH_ID]
+        fields = [data for number, data in extra_fields(extra) if number == ident]
     except ValueError as error:
         return str(error)
     for data in fields:
-        if len(data) < 5 or data[0] != 1:  # version byte and CRC come before the name
-            return "a Unicode path field of unknown form"
-        if data[5:] != raw_name or int.from_bytes(data[1:5], "little") != zlib.crc32(raw_name):
-            return "a Unicode path field that disagrees with the name"
+        if len(data) < 5 or data[0] != 1:  # version byte and CRC come before the text
+            return f"a Unicode {what} field of unknown form"
+        if data[5:] != plain or int.from_bytes(data[1:5], "little") != zlib.crc32(plain):
+            return f"a Unicode {what} field that disagrees with the plain one"
     return None

@@ -58,7 +58,7 @@ def old_map(block: bytes, offset: int, feed: Feed, limits: Limits, complain: Com
         more = extension[_OLD_MORE * _PAIR]
         if extension[_OLD_MORE * _PAIR + 1 :].strip(b"\0"):
             complain(Code.SLACK, at + 505, "bytes in the padding of a sparse map")
-    return _checked(pairs, size, raw, offset, complain)
+    return _checked(pairs, size, raw, offset)
 
 
 def _pairs(area: bytes, offset: int) -> list[tuple[int, int]]:
@@ -100,7 +100,7 @@ def pax_map(found: Records, feed: Feed, stored: int, limits: Limits, complain: C
         pairs = list(zip(values[::2], values[1::2], strict=True))
     except (KeyError, ValueError):
         raise TarError(Code.SPARSE, "a sparse map that cannot be read", at) from None
-    return _checked(pairs, size, raw, at, complain)
+    return _checked(pairs, size, raw, at)
 
 
 def _leading_map(feed: Feed, stored: int, limits: Limits) -> tuple[list[int], bytes]:
@@ -129,15 +129,13 @@ def _decimal(line: bytes) -> int:
     return int(line)
 
 
-def _checked(pairs: list[tuple[int, int]], size: int, raw: bytes, offset: int, complain: Complain) -> Sparse:
-    """Parts must follow one another inside the file: readers differ on anything else."""
+def _checked(pairs: list[tuple[int, int]], size: int, raw: bytes, offset: int) -> Sparse:
+    """Parts must follow one another inside the file: readers differ on anything else. Behind the last one are zeros."""
     at = 0
     for start, length in pairs:
         if start < at or length < 0 or start + length > size:
             raise TarError(Code.SPARSE, "a sparse map whose parts overlap or leave the file", offset)
         at = start + length
-    if at != size:
-        complain(Code.SPARSE, offset, "a sparse map that does not reach the end of the file")
     return Sparse(tuple(pairs), size, raw)
 
 

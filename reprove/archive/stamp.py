@@ -7,13 +7,13 @@ that anybody applies to the rebuilt bytes and hashes.
 from __future__ import annotations
 
 import hashlib
-import mmap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from reprove.archive.limits import CHUNK
 from reprove.archive.model import DOS_TIME_SIZE, Entry, Zip
 from reprove.archive.sources import dos_seconds
+from reprove.archive.view import View
 from reprove.core.digests import Sha256
 from reprove.core.errors import CallerError
 
@@ -79,7 +79,7 @@ def plan(original: Zip, rebuilt: Zip, generated: Callable[[Entry], bool], window
     return tuple(sorted(stamps, key=lambda stamp: stamp.offset))
 
 
-def stamped_sha256(view: mmap.mmap, stamps: Sequence[Stamp]) -> Sha256:
+def stamped_sha256(view: View, stamps: Sequence[Stamp]) -> Sha256:
     """The SHA-256 of the archive with ``stamps`` (in order of offset, apart) applied, without writing anything."""
     digest = hashlib.sha256()
     for chunk in _stamped(view, stamps):
@@ -87,7 +87,7 @@ def stamped_sha256(view: mmap.mmap, stamps: Sequence[Stamp]) -> Sha256:
     return Sha256(digest.hexdigest())
 
 
-def _stamped(view: mmap.mmap, stamps: Sequence[Stamp]) -> Iterator[bytes]:
+def _stamped(view: View, stamps: Sequence[Stamp]) -> Iterator[bytes]:
     at = 0
     for stamp in stamps:
         if stamp.offset < at or view[stamp.offset : stamp.offset + DOS_TIME_SIZE] != bytes.fromhex(stamp.old):

@@ -5,13 +5,14 @@ Nothing here decides what an archive means: whatever is odd becomes a :class:`Vi
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from reprove.archive.limits import ArchiveError, LimitError, Limits
 from reprove.archive.model import Code, Header, Violation
+from reprove.archive.view import View
 
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -23,6 +24,9 @@ _FULL16 = 0xFFFF
 _FULL32 = 0xFFFFFFFF
 ZIP64_ID = 0x0001
 UNICODE_PATH_ID = 0x7075
+UNICODE_COMMENT_ID = 0x6375
+PADDING_ID = 0x0000
+"""What zeros for alignment look like when they are read as fields."""
 
 
 @dataclass(slots=True)
@@ -49,8 +53,7 @@ class Directory:
     comment: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One central header with the fields that only it has."""
 
     header: Header
@@ -61,13 +64,13 @@ class Record:
     local_offset: int
 
 
-def read_directory(view: mmap.mmap, notes: Notes, limits: Limits) -> Directory:
+def read_directory(view: View, notes: Notes, limits: Limits) -> Directory:
     """Find the one end record that reaches the end of the file, and what it says. Raises :class:`ArchiveError` when there is none."""
     size = len(view)
     at = size - _END.size
     if at < 0 or view[at : at + 4] != _END_SIGNATURE or view[size - 2 : size] != b"\0\0":
         at = _last_end(view, notes)
-    (_, disk, start_disk, here, entries, length, offset, comment_size) = _END.unpack_from(view, at)
+    (_, disk, start_disk, here, entries, length, offset, comment_size) = _END.unpack(view[at : at + _END.size])
     comment = view[at + _END.size : at + _END.size + comment_size]
     if at + _END.size + comment_size != size:
         notes.add(Code.SUFFIX, "", at + _END.size + comment_size, f"{size - at - _END.size - comment_size} bytes after the end record")
@@ -90,23 +93,23 @@ def read_directory(view: mmap.mmap, notes: Notes, limits: Limits) -> Directory:
     return Directory(offset, length, entries, tail, comment)
 
 
-def _last_end(view: mmap.mmap, notes: Notes) -> int:
+def _last_end(view: View, notes: Notes) -> int:
     """The last end record in the last 64 KiB whose comment fits; one that only nearly fits leaves a suffix behind."""
     at = view.rfind(_END_SIGNATURE, max(0, len(view) - _FULL16 - _END.size))
     if at < 0 or at + _END.size > len(view):
         raise ArchiveError("not a zip archive: no end record in the last 64 KiB", offset=len(view))
-    (comment_size,) = struct.unpack_from("<H", view, at + 20)
+    (comment_size,) = struct.unpack("<H", view[at + 20 : at + 22])
     if at + _END.size + comment_size > len(view):
         notes.add(Code.END_RECORD, "", at, "the end record's comment is longer than what follows")
     return at
 
 
-def _end64(view: mmap.mmap, at: int, plain: tuple[int, int, int], notes: Notes) -> tuple[int, int, int, int]:
+def _end64(view: View, at: int, plain: tuple[int, int, int], notes: Notes) -> tuple[int, int, int, int]:
     """Read the zip64 end record before ``at``; readers differ on when they believe it, so both must say the same."""
-    (_, disk, where, disks) = _LOCATOR.unpack_from(view, at - _LOCATOR.size)
+    (_, disk, where, disks) = _LOCATOR.unpack(view[at - _LOCATOR.size : at])
     if where + _END64.size > at - _LOCATOR.size or view[where : where + 4] != b"PK\x06\x06":
         raise ArchiveError("the zip64 locator points at no zip64 end record", offset=at - _LOCATOR.size)
-    fields = _END64.unpack_from(view, where)
+    fields = _END64.unpack(view[where : where + _END64.size])
     if fields[1] != _END64.size - 12 or where + _END64.size != at - _LOCATOR.size:
         notes.add(Code.ZIP64, "", where, "the zip64 end record has unknown data or is not followed by its locator")
     if disk or disks != 1 or fields[4] or fields[5] or fields[6] != fields[7]:
@@ -118,58 +121,69 @@ def _end64(view: mmap.mmap, at: int, plain: tuple[int, int, int], notes: Notes) 
     return (*wide, where)
 
 
-def central_records(view: mmap.mmap, directory: Directory, notes: Notes) -> Iterator[Record]:
+def central_records(view: View, directory: Directory, notes: Notes) -> list[Record]:
     """Read the central headers one after another. Bytes of the directory that are no header are a gap."""
-    at, end = directory.offset, directory.offset + directory.size
+    base, end = directory.offset, directory.size
+    block = view[base : base + directory.size]
+    found: list[Record] = []
+    at = 0
     for _ in range(directory.entries):
-        if at + _CENTRAL.size > end or view[at : at + 4] != b"PK\x01\x02":
-            raise ArchiveError("the central directory is cut short or holds something else", offset=at)
-        fields = _CENTRAL.unpack_from(view, at)
+        if at + _CENTRAL.size > end or block[at : at + 4] != b"PK\x01\x02":
+            raise ArchiveError("the central directory is cut short or holds something else", offset=base + at)
+        fields = _CENTRAL.unpack_from(block, at)
         (_, made_by, version, flags, method, time, crc, stored, size, names, extras, comments, disk, internal, external, local) = fields
         start = at + _CENTRAL.size
         stop = start + names + extras + comments
         if stop > end:
-            raise ArchiveError("a central header leaves the central directory", offset=at)
-        raw = view[start : start + names]
-        extra = view[start + names : start + names + extras]
-        wide = _Wide(extra, at, notes)
-        size = wide.take(size, "Q", _FULL32)
-        stored = wide.take(stored, "Q", _FULL32)
-        local = wide.take(local, "Q", _FULL32)
-        disk = wide.take(disk, "L", _FULL16)
-        wide.finish()
-        if disk:
-            notes.add(Code.DISK, "", at, "a member claims another disk")
-        header = Header(at, raw, version, flags, method, time, crc, stored, size, extra)
-        yield Record(header, made_by, internal, external, view[start + names + extras : stop], local)
+            raise ArchiveError("a central header leaves the central directory", offset=base + at)
+        raw = block[start : start + names]
+        extra = block[start + names : start + names + extras]
+        if extras or _FULL32 in (size, stored, local) or disk:
+            wide = _Wide(extra, base + at, notes)
+            size = wide.take(size, "Q", _FULL32)
+            stored = wide.take(stored, "Q", _FULL32)
+            local = wide.take(local, "Q", _FULL32)
+            disk = wide.take(disk, "L", _FULL16)
+            wide.finish()
+            if disk:
+                notes.add(Code.DISK, "", base + at, "a member claims another disk")
+        header = Header(base + at, raw, version, flags, method, time, crc, stored, size, extra)
+        found.append(Record(header, made_by, internal, external, block[start + names + extras : stop] if comments else b"", local))
         at = stop
     if at != end:
-        notes.add(Code.GAP, "", at, f"{end - at} bytes of the central directory belong to no header")
+        notes.add(Code.GAP, "", base + at, f"{end - at} bytes of the central directory belong to no header")
+    return found
 
 
-def local_header(view: mmap.mmap, offset: int, notes: Notes) -> tuple[Header, int]:
+def local_header(view: View, offset: int, notes: Notes) -> tuple[Header, int]:
     """Read the local header at ``offset`` and say where its data starts."""
-    if offset + _LOCAL.size > len(view) or view[offset : offset + 4] != b"PK\x03\x04":
+    block = view[offset : offset + _LOCAL.size]
+    if len(block) < _LOCAL.size or block[:4] != b"PK\x03\x04":
         raise ArchiveError("a central header points at no local header", offset=offset)
-    (_, version, flags, method, time, crc, stored, size, names, extras) = _LOCAL.unpack_from(view, offset)
+    (_, version, flags, method, time, crc, stored, size, names, extras) = _LOCAL.unpack(block)
     start = offset + _LOCAL.size
     data = start + names + extras
     if data > len(view):
         raise ArchiveError("a local header leaves the file", offset=offset)
-    extra = view[start + names : data]
-    wide = _Wide(extra, offset, notes)
-    # Python before 3.11.4 repeats the plain sizes when told to write zip64: both say the same, so nothing is ambiguous
-    repeated = struct.pack("<QQ", size, stored)
-    size = wide.take(size, "Q", _FULL32)
-    stored = wide.take(stored, "Q", _FULL32)
-    wide.finish(repeated)
-    return Header(offset, view[start : start + names], version, flags, method, time, crc, stored, size, extra), data
+    raw = view[start:data]
+    extra = raw[names:]
+    if extras or _FULL32 in (size, stored):
+        wide = _Wide(extra, offset, notes)
+        # Python before 3.11.4 repeats the plain sizes when told to write zip64: both say the same, so nothing is ambiguous
+        repeated = struct.pack("<QQ", size, stored)
+        size = wide.take(size, "Q", _FULL32)
+        stored = wide.take(stored, "Q", _FULL32)
+        wide.finish(repeated)
+    return Header(offset, raw[:names], version, flags, method, time, crc, stored, size, extra), data
 
 
 def extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
-    """Split an extra field into (id, data); raises ``ValueError`` when its lengths do not add up."""
+    """Split an extra field into (id, data); zeros to its end are one field of id 0. Raises ``ValueError`` when its lengths do not add up."""
     at = 0
     while at < len(extra):
+        if not any(extra[at:]):
+            yield PADDING_ID, extra[at:]
+            return
         if at + 4 > len(extra):
             raise ValueError("an extra field is cut short")
         ident, length = struct.unpack_from("<HH", extra, at)

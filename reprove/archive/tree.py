@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from reprove.archive.model import Violation
 from reprove.core.digests import Sha256
@@ -60,8 +60,7 @@ class Weight(StrEnum):
     """No mainstream extractor hands it on, or only as a time or packing choice: compared bitwise only."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One field of a member or an archive. ``offset`` counts bytes in the archive that holds the header (decompressed), where it has one place."""
 
     name: str
@@ -70,8 +69,7 @@ class Field:
     offset: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """One member. ``path`` has no leading ``./`` and no trailing slash; containers nest with ``!/``.
 
     ``sha256`` and ``size`` are of the content of a file (``sha256`` None for anything else and for content that could not be read);
@@ -86,6 +84,14 @@ class Member:
     raw: bytes
     offset: int
     data: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Digests of a member as it is stored, compressed, for lists inside the artifact that name those."""
+
+    sha256: Sha256
+    sha512: str
 
 
 class Content(Protocol):
@@ -114,6 +120,10 @@ class Tree(Protocol):
     """Of the archive as a whole: comment, compressor parameters, dialect."""
     ordered: frozenset[str]
     """The containers (``""`` is the outermost) in which the order of members is data."""
+    md5: Mapping[str, str]
+    """MD5 of file contents by path: only of a deb, whose own list uses it."""
+    stored: Mapping[str, Stored]
+    """Stored members by the archive's own name: only of a gem, whose own list names those."""
 
     def details(self, member: Member) -> tuple[Field, ...]:
         """Every field of a member but its path, kind, size and content: the same names in the same order for every member of a kind."""

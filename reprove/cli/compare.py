@@ -1,4 +1,4 @@
-"""``reprove compare``: two files, no service. Wheels and other zip archives are compared member by member, anything else byte by byte."""
+"""``reprove compare``: two files of any format, no service: equal or not, at which level, what differs, why, and what would remove it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from pathlib import Path
 
 import click
 
-from reprove.archive.limits import CHUNK, ArchiveError, LimitError
-from reprove.cli import render
-from reprove.cli.terminal import error_line, out, print_json, safe
+from reprove.archive.limits import ArchiveError, LimitError
+from reprove.cli import comparison
+from reprove.cli.bounded import bounded
+from reprove.cli.terminal import error_line, print_json
 from reprove.client import Json
-from reprove.compare.wheels import compare, file_sha256
 from reprove.core.outcomes import Level
 
 EXIT_DIFFERS, EXIT_USAGE, EXIT_AMBIGUOUS, EXIT_FAULT = 1, 2, 3, 4
-_ZIP = b"PK"
+SECONDS = 20.0
+MEMORY = 512 * 1024**2
 
 
 @click.command()
@@ -28,10 +29,12 @@ _ZIP = b"PK"
     help="Lowest level that counts as equal.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(original: Path, rebuilt: Path, *, level: str, as_json: bool) -> int:
-    """Compare ORIGINAL with REBUILT: equal 0, differs 1, ambiguous archive 3."""
+@click.option("--explain", is_flag=True, help="Show every difference that is kept, with both sides, after the causes.")
+@click.option("--timeout", type=click.FloatRange(1, 3600), default=SECONDS, show_default=True, help="Seconds that comparing may take.")
+def command(original: Path, rebuilt: Path, *, level: str, as_json: bool, explain: bool, timeout: float) -> int:
+    """Compare ORIGINAL with REBUILT: equal 0, differs 1, ambiguous archive 3, beyond a limit 4."""
     try:
-        document = compared(original, rebuilt)
+        document = bounded(lambda: compared(original, rebuilt), seconds=timeout, memory=MEMORY)
     except OSError as error:
         raise click.UsageError(f"{error.filename}: {error.strerror}") from None
     except LimitError as error:
@@ -45,62 +48,16 @@ def command(original: Path, rebuilt: Path, *, level: str, as_json: bool) -> int:
     if as_json:
         print_json({"kind": "comparison", **document})
     else:
-        _show(document, level, equal=equal)
+        comparison.show(document, level, equal=equal, explain=explain)
     if document["outcome"] == "ambiguous-archive":
         return EXIT_AMBIGUOUS
     return 0 if equal else EXIT_DIFFERS
 
 
 def compared(original: Path, rebuilt: Path) -> Json:
-    """The result as ``{outcome, level, differences, findings, causes, original, rebuilt, cause?}``; ``level`` is null unless they are equal."""
-    if _head(original) == _ZIP and _head(rebuilt) == _ZIP:
-        document = dict(compare(original, rebuilt, None).as_json())
-        document.setdefault("level", None)
-        return document
-    old, new = file_sha256(original), file_sha256(rebuilt)
-    equal = old == new
-    rows = [] if equal else [_first_byte(original, rebuilt)]
-    return {
-        "outcome": "reproduced" if equal else "differs",
-        "level": Level.BITWISE.value if equal else None,
-        "original": {"sha256": old},
-        "rebuilt": {"sha256": new},
-        "differences": rows,
-        "count": len(rows),
-        "findings": [],
-        "causes": [],
-    }
+    """The result as JSON; ``level`` is the highest at which they are equal, or null."""
+    from reprove.compare.engine import compare_files
 
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return stream.read(2)
-
-
-def _first_byte(original: Path, rebuilt: Path) -> Json:
-    """Where two files that are no archives part, or that one of them ends."""
-    offset = 0
-    with original.open("rb") as old, rebuilt.open("rb") as new:
-        while True:
-            left, right = old.read(CHUNK), new.read(CHUNK)
-            if left != right:
-                at = next((index for index, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
-                sides = {"old": left[at : at + 8].hex() or None, "new": right[at : at + 8].hex() or None}
-                return {"path": "", "field": "content", **{key: value for key, value in sides.items() if value}, "offset": offset + at}
-            offset += len(left)
-
-
-def _show(document: Json, level: str, *, equal: bool) -> None:
-    reached = document["level"]
-    word = "EQUAL" if equal else "AMBIGUOUS" if document["outcome"] == "ambiguous-archive" else "DIFFERS"
-    out(f"{word}{f', {reached}' if reached else ''}", render.style_of("reproduced" if equal else "differs"))
-    out(f"  original   sha256:{document['original']['sha256']}")
-    out(f"  rebuilt    sha256:{document['rebuilt']['sha256']}")
-    if reached and not equal:
-        out(f"  equal only at {reached}; {level} was asked for")
-    cause = document.get("cause")
-    if cause:
-        out(f"  cause      {safe(cause['class'])}: {safe(cause['detail'])}")
-    render.differences(document["differences"])
-    for row in document["findings"]:
-        out(f"  {safe(row['code']):<24} {safe(row['path'])}  {safe(row['detail'])}")
+    document = dict(compare_files(original, rebuilt, names=(original.name, rebuilt.name)).as_json())
+    document.setdefault("level", None)
+    return document

@@ -10,8 +10,9 @@ from rich.table import Table
 
 from reprove.cli.terminal import console, out, safe, seconds
 from reprove.client import Json
+from reprove.core.outcomes import LEVEL_ORDER
 
-LEVELS = ("bitwise", "times-stamped")
+LEVELS = tuple(level.value for level in LEVEL_ORDER)
 
 
 def summary(rows: list[Json], elapsed: float | None) -> None:

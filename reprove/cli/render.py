@@ -61,15 +61,15 @@ def reasons_of_comparison(document: Json) -> None:
         out(f"  {safe(row.get('certainty', '')):<10} {safe(row.get('id', ''))}{fix}")
 
 
-def differences(rows: list[Json]) -> None:
-    """Print differences, at most twenty."""
-    for row in rows[:MAX_ROWS]:
+def differences(rows: list[Json], *, most: int = MAX_ROWS) -> None:
+    """Print differences, at most ``most``."""
+    for row in rows[:most]:
         old, new, offset = row.get("old"), row.get("new"), row.get("offset")
         change = f"{_value(old)} → {_value(new)}" if (old, new) != (None, None) else ""
         where = f"   at byte {offset}" if offset is not None else ""
         out(f"  {safe(row.get('field', '')):<14} {safe(row.get('path', ''))}   {change}{where}".rstrip())
-    if len(rows) > MAX_ROWS:
-        out(f"  … and {len(rows) - MAX_ROWS} more (--json)")
+    if len(rows) > most:
+        out(f"  … and {len(rows) - most} more (--json)")
 
 
 def attestation(item: Json) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from reprove.archive.stamp import Stamp
 from reprove.core.digests import Sha256
 from reprove.core.outcomes import Finding, Level, Outcome
+from reprove.core.statements.parts import Certainty
 
 MAX_DIFFERENCES = 2000
 MAX_FINDINGS = 60
@@ -54,9 +55,36 @@ class Cause:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class PassUsed:
+    """A pass without which the artifacts would not be equal, and how many members or fields it changed."""
+
+    id: str
+    version: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """A cause of the catalogue, how sure it is, how many differences it explains, and what would remove it."""
+
+    id: str
+    certainty: Certainty
+    fix: str
+    detail: str
+    count: int
+
+    def as_json(self) -> dict[str, object]:
+        """The cause as JSON."""
+        return {"id": self.id, "certainty": self.certainty.value, "fix": self.fix, "detail": self.detail, "count": self.count}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The verdict on two archives: ``level`` only with ``reproduced``, ``cause`` with every other outcome, ``stamps`` with ``times-stamped``."""
+    """The verdict on two artifacts. Below ``bitwise``, ``differences`` are what the level does not look at.
+
+    ``level`` stands only with ``reproduced``, ``cause`` with every other outcome, ``stamps`` with ``times-stamped``, ``passes`` below ``canonical``.
+    """
 
     outcome: Outcome
     level: Level | None = None
@@ -64,9 +92,13 @@ class Comparison:
     original: Sha256
     rebuilt: Sha256
     stamps: tuple[Stamp, ...] = ()
+    unstamped: str = ""
+    """Why a rebuild that is equal in all but times is not ``times-stamped``."""
+    passes: tuple[PassUsed, ...] = ()
     differences: tuple[Difference, ...] = ()
     count: int = 0
     findings: tuple[FindingRow, ...] = ()
+    causes: tuple[Explained, ...] = ()
 
     def as_json(self) -> dict[str, object]:
         """The driver's result document (contract: workers/drivers/README.md)."""
@@ -77,7 +109,7 @@ class Comparison:
             "differences": [item.as_json() for item in self.differences],
             "count": self.count,
             "findings": [item.as_json() for item in self.findings],
-            "causes": [],
+            "causes": [item.as_json() for item in self.causes],
         }
         if self.level is not None:
             document["level"] = self.level.value
@@ -85,10 +117,16 @@ class Comparison:
             document["cause"] = {"class": self.cause.class_, "detail": self.cause.detail}
         if self.stamps:
             document["stamps"] = [{"member": item.member, "offset": item.offset, "old": item.old, "new": item.new} for item in self.stamps]
+        if self.unstamped:
+            document["unstamped"] = self.unstamped
+        if self.passes:
+            document["passes"] = [{"id": item.id, "version": item.version, "count": item.count} for item in self.passes]
         return document
 
 
 def cut(text: str, length: int = MAX_TEXT) -> str:
     """Hostile text, safe to show: printable and bounded."""
+    if len(text) <= length and text.isprintable():
+        return text
     shown = "".join(char if char.isprintable() else "\ufffd" for char in text[:length])
     return shown if len(text) <= length else shown[: length - 1] + "…"

@@ -9,7 +9,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-LEVELS = ("bitwise", "times-stamped")
+from reprove.core.outcomes import LEVEL_ORDER
+
+LEVELS = tuple(level.value for level in LEVEL_ORDER)
 
 
 def verdict(row: dict[str, Any]) -> str:

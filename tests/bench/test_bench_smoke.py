@@ -54,5 +54,5 @@ def test_the_page_of_a_corpus_run_counts_every_wheel_once_and_names_the_misses()
         {**names, "outcome": "differs", "cause": cause, "backend": "hatchling"},
     ]
     text = corpus_page.page(rows)
-    assert "| all | 3 | 1 | 1 | 1 |" in text
+    assert "| all | 3 | 1 | 1 | 0 | 0 | 0 | 1 |" in text
     assert "| demo 1.0 | mode | `demo/x.py` |" in text

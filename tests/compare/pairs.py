@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from reprove.archive.sources import read_source
+from reprove.compare.engine import Origin, compare_files
 from reprove.compare.result import Comparison
-from reprove.compare.wheels import compare, stamp_window
+from reprove.compare.stamping import stamp_window
 from tests.archive.zips import UPLOADED, sdist
 
 
@@ -14,7 +15,8 @@ def judge(tmp_path: Path, original: bytes, rebuilt: bytes, source: bytes | None 
     for name, data in (("original", original), ("rebuilt", rebuilt), ("source", source or sdist())):
         (tmp_path / name).write_bytes(data)
     read = read_source(tmp_path / "source")
-    return compare(tmp_path / "original", tmp_path / "rebuilt", read, window=stamp_window(read, uploaded))
+    names = ("demo-1.0-py3-none-any.whl",) * 2
+    return compare_files(tmp_path / "original", tmp_path / "rebuilt", names=names, origin=Origin(read, stamp_window(read, uploaded)))
 
 
 def apply(rebuilt: bytes, result: Comparison) -> bytes:

@@ -1,7 +1,7 @@
-"""Compare an original wheel with a rebuilt one, inside the hardened container (contract: workers/drivers/README.md).
+"""Compare an original artifact with a rebuilt one, inside the hardened container (contract: workers/drivers/README.md).
 
 Reads ``/in/original``, ``/in/rebuilt``, ``/in/source`` and ``/in/facts.json`` (names, digests and upload times); writes one size-capped JSON,
-``/out/result.json``: outcome, level, stamps, differences, findings, cause. Equality of the bytes is found again by the worker and the attester.
+``/out/result.json``: outcome, level, stamps, passes, differences, findings, causes. Equality of the bytes is found again by the worker and the attester.
 """
 
 import json
@@ -11,8 +11,9 @@ from pathlib import Path
 
 from reprove.archive.limits import ArchiveError, LimitError
 from reprove.archive.sources import read_source
+from reprove.compare.engine import Origin, compare_files
 from reprove.compare.result import FindingRow
-from reprove.compare.wheels import compare, stamp_window
+from reprove.compare.stamping import stamp_window
 from reprove.core.outcomes import Finding
 
 LATER_SECONDS = 3600
@@ -49,7 +50,10 @@ def judge(inner: Path) -> dict:
     except ArchiveError:
         source = None
     window = stamp_window(source, uploaded) if source is not None and uploaded is not None else None
-    document = compare(inner / "original", inner / "rebuilt", source, window=window).as_json()
+    original = facts.get("original")
+    name = str(original.get("name", "")) if isinstance(original, dict) else ""
+    origin = Origin(source, window) if source is not None else None
+    document = compare_files(inner / "original", inner / "rebuilt", names=(name, name), origin=origin).as_json()
     later = moment(facts.get("source"))
     if uploaded is not None and later is not None and later > uploaded + LATER_SECONDS:
         row = FindingRow(Finding.SDIST_LATER, "", f"the source was uploaded {(later - uploaded) // 3600} h after the wheel")

@@ -19,8 +19,8 @@ from reprove.archive.limits import ArchiveError, LimitError, UnsafeSourceError
 from reprove.archive.nested import find
 from reprove.archive.sources import Source, dos_seconds, read_source
 from reprove.archive.zipfiles import OpenZip, open_zip
+from reprove.compare.files import file_sha256
 from reprove.compare.sourced import SourceIndex, in_dist_info
-from reprove.compare.wheels import file_sha256
 
 MAX_LIST = 100
 MAX_PAIRS = 400

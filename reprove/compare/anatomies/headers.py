@@ -33,15 +33,11 @@ _REPEATED = frozenset(
 """Headers that core metadata and the wheel format allow more than once; any other that is doubled has no one meaning."""
 
 
-def header(name: str) -> str:
-    """The name of the piece of one header."""
-    return f"header:{name}"
-
-
 def split(data: bytes) -> Pieces | None:
     """A piece ``header:<Name>`` each (value, continuation lines and line end), and ``body`` from the first empty line on.
 
-    None for a line that is no header, for a header doubled that may not be, and for lone carriage returns, which some readers break lines at.
+    From a line of white space only on, at which some readers see the end of the headers, they are ``late:<Name>``. None for a line that is no header,
+    for a header doubled that may not be, and for lone carriage returns, which some readers break lines at.
     """
     if len(data) > _MAX or b"\r" in data.replace(b"\r\n", b"\n") or b"\0" in data:
         return None
@@ -49,29 +45,31 @@ def split(data: bytes) -> Pieces | None:
         pieces = tuple(_pieces(data))
     except ValueError:
         return None
-    once = [piece.name.lower() for piece in pieces if piece.name != "body" and piece.name.lower().removeprefix("header:") not in _REPEATED]
+    names = [piece.name.partition(":")[2].lower() for piece in pieces if piece.name != "body"]
+    once = [name for name in names if name not in _REPEATED]
     return pieces if len(once) == len(set(once)) else None
 
 
 def _pieces(data: bytes) -> Iterator[Piece]:
     start, name, value = 0, "", b""
-    at = 0
+    at, kind = 0, "header"
     for count, line in enumerate(data.splitlines(keepends=True)):
         if line in (b"\n", b"\r\n"):
             break
         if count > _MAX_HEADERS:
             raise ValueError("too many lines")
         if line[:1] in (b" ", b"\t"):
-            if not name or not line.strip():
-                raise ValueError("a continuation of nothing, or one that some readers take for the end")
+            if not name:
+                raise ValueError("a continuation of nothing")
             value += line
+            kind = kind if line.strip() else "late"
         else:
             if name:
-                yield Piece(header(name), value, start)
+                yield Piece(f"{kind}:{name}", value, start)
             start, (name, value) = at, _named(line)
         at += len(line)
     if name:
-        yield Piece(header(name), value, start)
+        yield Piece(f"{kind}:{name}", value, start)
     if at < len(data):
         yield Piece("body", data[at:], at)
 

@@ -1,0 +1,72 @@
+"""A comparison as a person reads it: the verdict, at most five causes, a table of members, and detail only when asked."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from reprove.cli import render
+from reprove.cli.terminal import out, safe
+from reprove.client import Json
+
+MAX_CAUSES = 5
+MAX_MEMBERS = 20
+_NAMES = 4
+"""Fields that one line of the member table names."""
+
+
+def show(document: Json, level: str, *, equal: bool, explain: bool) -> None:
+    """Print the result of ``reprove compare``."""
+    _verdict(document, level, equal=equal)
+    for row in document["findings"][:MAX_MEMBERS]:
+        out(f"  {safe(row['code']):<18} {safe(row['path'])}  {safe(row['detail'])}")
+    if len(document["findings"]) > MAX_MEMBERS:
+        out(f"  … and {len(document['findings']) - MAX_MEMBERS} more findings (--json)")
+    _causes(document)
+    if explain:
+        _details(document)
+    else:
+        _members(document)
+
+
+def _verdict(document: Json, level: str, *, equal: bool) -> None:
+    reached, cause = document["level"], document.get("cause")
+    word = "EQUAL" if equal else "AMBIGUOUS" if document["outcome"] == "ambiguous-archive" else "DIFFERS"
+    passes = ", ".join(f"{safe(one['id'])} {one['version']}" for one in document.get("passes", ()))
+    line = Text(f"{word}{f', {reached}' if reached else ''}", style=render.style_of("reproduced" if equal else "differs"))
+    line.append(f" by {passes}" if passes else "")
+    out(line.plain, str(line.style))
+    out(f"  original   sha256:{document['original']['sha256']}")
+    out(f"  rebuilt    sha256:{document['rebuilt']['sha256']}")
+    if reached and not equal:
+        out(f"  equal only at {reached}; {level} was asked for")
+    if cause:
+        out(f"  because    {safe(cause['class'])}: {safe(cause['detail'], 400)}")
+
+
+def _causes(document: Json) -> None:
+    causes = document["causes"]
+    for one in causes[:MAX_CAUSES]:
+        out(f"  {safe(one['id']):<26} {safe(one['certainty']):<12} {one['count']:,} of {document['count']:,} differences   {safe(one['detail'])}")
+        if one["fix"]:
+            out(f"  {'':<26} fix: {safe(one['fix'], 400)}")
+    if len(causes) > MAX_CAUSES:
+        out(f"  … and {len(causes) - MAX_CAUSES} more causes (--json)")
+
+
+def _members(document: Json) -> None:
+    """One line a member: which fields differ."""
+    fields: dict[str, list[str]] = {}
+    for row in document["differences"]:
+        fields.setdefault(row["path"], []).append(row["field"])
+    for path, names in list(fields.items())[:MAX_MEMBERS]:
+        more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+        out(f"  {safe(path) or 'the archive':<50} {', '.join(safe(name) for name in names[:_NAMES])}{more}")
+    if len(fields) > MAX_MEMBERS:
+        out(f"  … and {len(fields) - MAX_MEMBERS} more members (--explain, --json)")
+
+
+def _details(document: Json) -> None:
+    render.differences(document["differences"], most=len(document["differences"]))
+    left = document["count"] - len(document["differences"])
+    if left > 0:
+        out(f"  … and {left:,} more differences")
