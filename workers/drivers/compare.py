@@ -1,7 +1,7 @@
 """Compare an original artifact with a rebuilt one, inside the hardened container (contract: workers/drivers/README.md).
 
 Reads ``/in/original``, ``/in/rebuilt``, ``/in/source`` and ``/in/facts.json`` (names, digests and upload times); writes one size-capped JSON,
-``/out/result.json``: outcome, level, stamps, passes, differences, findings, causes. Equality of the bytes is found again by the worker and the attester.
+``/out/result.json``: outcome, level, stamps, passes, differences, findings, causes. The worker and the attester find equality of bytes again.
 """
 
 import json

@@ -27,9 +27,7 @@ def start(instance: Instance, limits: Limits) -> tuple[Sequencer, threading.Thre
     panel = Panel([parse_witness(text) for text in instance.settings.witnesses], 1, instance.log_vkey, 2)
     recovered = recover(store, folder, instance.log_vkey, panel)
     signer: NoteSigner = instance.log_signer
-    sequencer = Sequencer(
-        recovered, store=store, folder=folder, origin=instance.log_vkey.name, signer=signer, panel=panel, limits=limits
-    )
+    sequencer = Sequencer(recovered, store=store, folder=folder, origin=instance.log_vkey.name, signer=signer, panel=panel, limits=limits)
     thread = threading.Thread(target=lambda: (sequencer.run(), panel.close(), folder.close(), store.close()))
     thread.start()
     return sequencer, thread
