@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from threading import Event
 from typing import IO
 
 from reprove.archive.limits import ArchiveError, LimitError, Limits
@@ -16,6 +18,8 @@ from reprove.archive.streams import Packing, Stream
 from reprove.archive.structure import Notes
 from reprove.archive.tree import NEST, Content, Field, Kind, Member, Profile, Stored
 from reprove.core.digests import Sha256
+
+_IN_A_THREAD = 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,10 @@ class PartsTree:
 
     @contextmanager
     def contents(self, paths: Collection[str], budget: int) -> Iterator[Mapping[str, Content]]:
-        """The content of files by path; what is packed is spooled to one temporary file, in archive order, as far as ``budget`` bytes go."""
+        """The content of files by path; what is packed is spooled to one temporary file, in archive order, as far as ``budget`` bytes go.
+
+        Large parts are read in a thread of their own, so that both sides of a pair are read at once; looking anything up waits for it.
+        """
         wanted: dict[int, tuple[Part, list[Member]]] = {}
         found: dict[str, Content] = {}
         for member in self.members:
@@ -88,30 +95,69 @@ class PartsTree:
             else:
                 wanted.setdefault(id(part), (part, []))[1].append(member)
         with ExitStack() as stack:
-            if wanted:
-                spool = stack.enter_context(tempfile.TemporaryFile())
-                for part, members in wanted.values():
-                    _spool(part, members, spool, found, self.limits)
-            yield found
+            if not wanted:
+                yield found
+                return
+            spool = Spool(stack.enter_context(tempfile.TemporaryFile()), list(wanted.values()), found, self.limits)
+            if sum(part.span.size for part, _ in wanted.values()) <= _IN_A_THREAD:
+                yield spool.run()
+                return
+            pool = stack.enter_context(ThreadPoolExecutor(1))
+            stack.callback(spool.stop.set)
+            yield Later(pool.submit(spool.run))
 
 
-def _spool(part: Part, members: list[Member], spool: IO[bytes], found: dict[str, Content], limits: Limits) -> None:
-    """Read ``part`` up to its last wanted member. What comes before damage is found, what comes after is not."""
-    feed = Feed(Stream(part.span, part.packing, Notes(0), limits).chunks())
-    try:
+@dataclass(slots=True)
+class Later(Mapping[str, Content]):
+    """A mapping that somebody is still making."""
+
+    made: Future[dict[str, Content]]
+
+    def __getitem__(self, path: str) -> Content:
+        return self.made.result()[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.made.result())
+
+    def __len__(self) -> int:
+        return len(self.made.result())
+
+
+@dataclass(slots=True)
+class Spool:
+    """The second pass: writes the wanted members of each part to ``file`` and tells of them in ``found``. ``stop`` ends it early."""
+
+    file: IO[bytes]
+    wanted: list[tuple[Part, list[Member]]]
+    found: dict[str, Content]
+    limits: Limits
+    stop: Event = field(default_factory=Event)
+
+    def run(self) -> dict[str, Content]:
+        """Read every part up to its last wanted member. What comes before damage is found, what comes after is not."""
+        for part, members in self.wanted:
+            try:
+                self._part(part, members)
+            except OSError as error:
+                raise LimitError(f"no room to keep contents at hand: {error.strerror}") from None
+            except LimitError:
+                raise
+            except ArchiveError:
+                continue
+        return self.found
+
+    def _part(self, part: Part, members: list[Member]) -> None:
+        feed = Feed(Stream(part.span, part.packing, Notes(0), self.limits).chunks())
         for member in sorted(members, key=lambda item: item.data):
             for _ in feed.pieces(member.data - feed.offset):
-                pass
-            start, sparse = spool.tell(), part.sparse.get(member.path)
+                if self.stop.is_set():
+                    return
+            start, sparse = self.file.tell(), part.sparse.get(member.path)
             pieces = feed.pieces(member.size) if sparse is None else expanded(sparse, feed.pieces(sparse.stored))
             for piece in pieces:
-                spool.write(piece)
-            spool.flush()
-            if spool.tell() - start == member.size:
-                found[member.path] = SpanContent(Span(spool.fileno(), start, member.size), member.size)
-    except OSError as error:
-        raise LimitError(f"no room to keep contents at hand: {error.strerror}") from None
-    except LimitError:
-        raise
-    except ArchiveError:
-        return
+                self.file.write(piece)
+                if self.stop.is_set():
+                    return
+            self.file.flush()
+            if self.file.tell() - start == member.size:
+                self.found[member.path] = SpanContent(Span(self.file.fileno(), start, member.size), member.size)

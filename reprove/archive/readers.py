@@ -209,7 +209,7 @@ class Reader:
                 if item.name == _DEB_BINARY and span.read(0, len(_DEB_VERSION) + 1) != _DEB_VERSION:
                     self.notes.add(Code.LAYOUT, item.name, item.data, "a format version other than 2.0")
                 members.append(member)
-        if len(members) and expected:
+        if expected:
             self.notes.add(Code.LAYOUT, expected[0], self.span.size, f"a deb without {expected[0]}")
         return replace(tree, members=tuple(members), violations=tuple(self.notes.found), ordered=frozenset({""}))
 

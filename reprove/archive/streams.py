@@ -112,7 +112,7 @@ def pull(span: Span, machine: Decompressor, faults: tuple[type[Exception], ...],
         try:
             chunk = machine.decompress(data, CHUNK)
         except faults as error:
-            if "emory" in str(error):
+            if isinstance(error, MemoryError) or "emory" in str(error):
                 raise LimitError(f"the compressed stream needs too much memory: {error}", offset=at) from None
             raise ArchiveError(f"malformed compressed stream: {error}", offset=at) from None
         if chunk:

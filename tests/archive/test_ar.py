@@ -128,6 +128,7 @@ LAYOUTS = {
     "data before control": deb(before=[ar_part("data.tar.gz", gzip.compress(data_tar()))]),
     "another format": deb(version=b"2.1\n"),
     "more lines of format": deb(version=b"2.0\nx\n"),
+    "nothing": ar(),
     "no data": ar(ar_part("debian-binary", b"2.0\n"), ar_part("control.tar", control_tar())),
     "an unknown compression": deb(before=[ar_part("control.tar.lz4", b"x")]),
     "a name that dpkg does not read": ar(

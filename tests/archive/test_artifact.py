@@ -9,12 +9,13 @@ import os
 import random
 import tempfile
 from pathlib import Path
+from threading import Event, Timer
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reprove.archive import artifact, readers
+from reprove.archive import artifact, parts, readers
 from reprove.archive.artifact import open_artifact, open_pair
 from reprove.archive.limits import ArchiveError, LimitError
 from reprove.archive.tree import Kind, Profile
@@ -136,14 +137,36 @@ def test_a_side_that_cannot_be_read_is_a_fault_of_the_pair(tmp_path: Path, at_on
             _pair(tmp_path, one, other)
 
 
-def test_contents_take_no_more_than_their_budget(tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_a_thread", [0, 1 << 30])
+def test_contents_take_no_more_than_their_budget(tmp_path: Path, in_a_thread: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "_IN_A_THREAD", in_a_thread)
     (tmp_path / "x").write_bytes(packed(tar(Item("a", b"1" * 900), Item("b", b"2" * 900), Item("c", b"3" * 90))))
     with open_artifact(tmp_path / "x") as tree:
         for paths, budget, expected in (("abc", 1000, "ac"), ("b", 899, ""), ("bc", 10**6, "bc"), ("c", 90, "c"), ("z", 90, "")):
             with tree.contents(set(paths), budget) as contents:
                 assert set(contents) == set(expected)
+                assert len(contents) == len(expected)
+                assert all(contents[path].size for path in expected)
+                assert contents.get("nothing") is None
                 assert all(content.read() == b"".join(content.chunks()) for content in contents.values())
                 assert sum(content.size for content in contents.values()) <= budget
+
+
+def test_contents_that_nobody_looks_at_are_not_read_to_their_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "_IN_A_THREAD", 0)
+    read_, written = Event(), parts.Span.read
+
+    def slow(self: parts.Span, at: int, size: int) -> bytes:
+        assert read_.wait(10)
+        return written(self, at, size)
+
+    (tmp_path / "x").write_bytes(packed(tar(Item("a", random.Random(1).randbytes(3_000_000)))))
+    with open_artifact(tmp_path / "x") as tree:
+        monkeypatch.setattr(parts.Span, "read", slow)
+        with tree.contents({"a"}, 1 << 24) as contents:
+            assert isinstance(contents, parts.Later)
+            Timer(0.05, read_.set).start()
+        assert dict(contents) == {}
 
 
 def test_a_full_disk_is_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
