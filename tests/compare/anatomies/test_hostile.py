@@ -79,7 +79,7 @@ def test_every_beginning_is_read_or_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(data=st.binary(max_size=200), at=st.integers(0, 2**20))
 def test_damage_anywhere_is_read_or_refused(name: str, data: bytes, at: int) -> None:
     anatomy, _, sample = SAMPLES[name]

@@ -105,6 +105,13 @@ UNEQUAL = [
     of("wheel-generator", f"{INFO}/WHEEL", samples.WHEEL, ("py3-none-any", "py2-none-any"), why="another header"),
     of("wheel-generator", f"{INFO}/WHEEL", samples.WHEEL, ("flit 3.9.0", "flit\n  and more"), why="a value of two lines"),
     of("wheel-metadata-order", f"{INFO}/METADATA", samples.METADATA, ("a demo", "a scam"), why="a value"),
+    Pair(
+        "wheel-metadata-order",
+        f"{INFO}/METADATA",
+        b"Name: a\nLicense: b\n  \n c\n",
+        b"License: b\n  \n c\nName: a\n",
+        "an end for some",
+    ),
     of("wheel-metadata-order", f"{INFO}/METADATA", samples.METADATA, ("x\nRequires-Dist: y", "y\nRequires-Dist: x"), why="the order of requirements"),
     of("wheel-metadata-order", f"{INFO}/METADATA", samples.METADATA, ("Name: demo\n", "Name: demo\nName: evil\n"), why="a header doubled"),
     of("wheel-metadata-order", f"{INFO}/METADATA", samples.METADATA, ("# Demo", "# Scam"), why="the description"),

@@ -81,7 +81,7 @@ CONTENTS = [(anatomy.name, data) for anatomy, _, data in SAMPLES.values()] + [
 ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(content=st.sampled_from(CONTENTS), at=st.integers(0, 2**20), byte=st.integers(0, 255), draw=st.data())
 def test_passes_are_idempotent_and_in_any_order_the_same(content: tuple[str, bytes], at: int, byte: int, draw: st.DataObject) -> None:
     name, data = content
