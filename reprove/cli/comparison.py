@@ -12,6 +12,8 @@ MAX_CAUSES = 5
 MAX_MEMBERS = 20
 _NAMES = 4
 """Fields that one line of the member table names."""
+_GRAVE = frozenset({"content", "member", "kind", "executable", "target"})
+"""Fields of which each member gets a line of its own."""
 
 
 def show(document: Json, level: str, *, equal: bool, explain: bool) -> None:
@@ -54,15 +56,24 @@ def _causes(document: Json) -> None:
 
 
 def _members(document: Json) -> None:
-    """One line a member: which fields differ."""
+    """Members by what differs in them: one line for all of which the same fields differ, those of which content differs first."""
     fields: dict[str, list[str]] = {}
     for row in document["differences"]:
         fields.setdefault(row["path"], []).append(row["field"])
-    for path, names in list(fields.items())[:MAX_MEMBERS]:
-        more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
-        out(f"  {safe(path) or 'the archive':<50} {', '.join(safe(name) for name in names[:_NAMES])}{more}")
-    if len(fields) > MAX_MEMBERS:
-        out(f"  … and {len(fields) - MAX_MEMBERS} more members (--explain, --json)")
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for path, names in fields.items():
+        groups.setdefault(tuple(dict.fromkeys(names)), []).append(path)
+    lines = 0
+    for names, paths in sorted(groups.items(), key=lambda group: not _GRAVE.intersection(group[0])):
+        what = ", ".join(safe(name) for name in names[:_NAMES]) + (f" and {len(names) - _NAMES} more" if len(names) > _NAMES else "")
+        shown = paths if _GRAVE.intersection(names) else paths[:1]
+        for path in shown[: MAX_MEMBERS - lines]:
+            others = f"   and {len(paths) - 1:,} more members" if shown is not paths and len(paths) > 1 else ""
+            out(f"  {what:<34} {safe(path) or 'the archive'}{others}")
+            lines += 1
+    listed = len(document["differences"])
+    if lines >= MAX_MEMBERS or document["count"] > listed:
+        out(f"  {document['count']:,} differences in all (--explain, --json)")
 
 
 def _details(document: Json) -> None:
