@@ -59,14 +59,14 @@ def _members(document: Json) -> None:
     """Members by what differs in them: one line for all of which the same fields differ, those of which content differs first."""
     fields: dict[str, list[str]] = {}
     for row in document["differences"]:
-        fields.setdefault(row["path"], []).append(row["field"])
+        fields.setdefault(row["path"], []).append(_label(row))
     groups: dict[tuple[str, ...], list[str]] = {}
     for path, names in fields.items():
         groups.setdefault(tuple(dict.fromkeys(names)), []).append(path)
     lines = 0
-    for names, paths in sorted(groups.items(), key=lambda group: not _GRAVE.intersection(group[0])):
-        what = ", ".join(safe(name) for name in names[:_NAMES]) + (f" and {len(names) - _NAMES} more" if len(names) > _NAMES else "")
-        shown = paths if _GRAVE.intersection(names) else paths[:1]
+    for labels, paths in sorted(groups.items(), key=lambda group: not _GRAVE.intersection(group[0])):
+        what = ", ".join(safe(name) for name in labels[:_NAMES]) + (f" and {len(labels) - _NAMES} more" if len(labels) > _NAMES else "")
+        shown = paths if _GRAVE.intersection(labels) else paths[:1]
         for path in shown[: MAX_MEMBERS - lines]:
             others = f"   and {len(paths) - 1:,} more members" if shown is not paths and len(paths) > 1 else ""
             out(f"  {what:<34} {safe(path) or 'the archive'}{others}")
@@ -74,6 +74,12 @@ def _members(document: Json) -> None:
     listed = len(document["differences"])
     if lines >= MAX_MEMBERS or document["count"] > listed:
         out(f"  {document['count']:,} differences in all (--explain, --json)")
+
+
+def _label(row: Json) -> str:
+    """The field, or what it means where the field's name alone would alarm: an entry for a folder is no file."""
+    sides = {row.get("old"), row.get("new")}
+    return "folder entry" if row["field"] == "member" and sides == {"folder", None} else str(row["field"])
 
 
 def _details(document: Json) -> None:
