@@ -25,8 +25,8 @@ def is_gettext_date(text: bytes) -> bool:
 
 
 def is_gem_date(text: bytes) -> bool:
-    """Whether the text is the date of a gem: ``2024-01-02 00:00:00.000000000 Z`` or ``2024-01-02``."""
-    return _shape(text, b"0000-00-00 00:00:00.000000000 Z") or _shape(text, b"0000-00-00")
+    """Whether the text is the date of a gem: ``2024-01-02 00:00:00.000000000 Z``, the same without a fraction, or ``2024-01-02``."""
+    return any(_shape(text, form) for form in (b"0000-00-00 00:00:00.000000000 Z", b"0000-00-00 00:00:00 Z", b"0000-00-00"))
 
 
 def is_iso_date(text: bytes) -> bool:

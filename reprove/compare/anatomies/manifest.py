@@ -10,6 +10,8 @@ _MAX = 32 * 1024**2
 _ENDS = (b"\r\n", b"\n", b"\r")
 _NAME = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 _DIGEST = "-digest"
+_Line = tuple[str, bytes, bytes, int]
+"""Name (empty for an empty line), value, lengths of the parts that it was folded into, offset."""
 
 
 def split(data: bytes) -> Pieces | None:
@@ -23,21 +25,21 @@ def split(data: bytes) -> Pieces | None:
     if len(data) > _MAX or not data.endswith(end) or b"\0" in data:
         return None
     try:
-        lines = list(_logical(data, end))
+        return tuple(_pieces(list(_logical(data, end)), end))
     except ValueError:
         return None
-    pieces = [Piece("endings", end, 0)]
+
+
+def _pieces(lines: list[_Line], end: bytes) -> Iterator[Piece]:
+    yield Piece("endings", end, 0)
+    if not lines[0][0]:
+        raise ValueError("an empty line first: no main section to Java, and one to readers that pass over it")
     start, main = 0, True
     for at, (name, _value, _folds, _offset) in enumerate(lines):
         last = at + 1 == len(lines)
         if (name == "" and (last or lines[at + 1][0] != "")) or last:
-            pieces += _section(lines[start : at + 1], main=main)
+            yield from _section(lines[start : at + 1], main=main)
             start, main = at + 1, False
-    return tuple(pieces)
-
-
-_Line = tuple[str, bytes, bytes, int]
-"""Name (empty for an empty line), value, lengths of the parts that it was folded into, offset."""
 
 
 def _logical(data: bytes, end: bytes) -> Iterator[_Line]:
@@ -64,7 +66,9 @@ def _logical(data: bytes, end: bytes) -> Iterator[_Line]:
 
 def _section(lines: list[_Line], *, main: bool) -> Iterator[Piece]:
     names = [name.lower() for name, *_ in lines if name]
-    signed = not main and names[:1] == ["name"] and len(names) > 1 and all(name.endswith(_DIGEST) for name in names[1:])
+    if not main and names[:1] != ["name"]:
+        raise ValueError("a section without a name first")
+    signed = not main and len(names) > 1 and all(name.endswith(_DIGEST) for name in names[1:])
     kind, fold, blank = (
         ("main", "fold", "blank") if main else ("signed", "signed-fold", "signed-blank") if signed else ("entry", "entry-fold", "blank")
     )

@@ -128,6 +128,7 @@ UNEQUAL = [
     of("jar-attribute-value-order", MF, samples.MANIFEST, ('uses:="b,c"', 'uses:="c,b"'), why="inside quotes"),
     of("jar-attribute-value-order", MF, samples.MANIFEST, ("b,c\r\n", "b,d\r\n"), why="another clause"),
     of("jar-attribute-value-order", MF, samples.MANIFEST, ("Export-Package", "Import-Package"), why="another attribute"),
+    of("jar-build-metadata", MF, samples.MANIFEST, ("Manifest-Version", "\r\nManifest-Version"), ("alice", "bob"), why="an empty line first"),
     Pair("jar-attribute-value-order", MF, b'Export-Package: a,b="x\r\n', b'Export-Package: b="x,a\r\n', "a quote that stays open"),
     Pair("jar-attribute-value-order", MF, b"Class-Path: a,b\r\n", b"Class-Path: b,a\r\n", "an attribute whose order counts"),
     of("jar-manifest-digests", MF, samples.MANIFEST, ("demo.Main", "evil.Main"), why="another attribute"),

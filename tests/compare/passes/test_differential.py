@@ -23,13 +23,13 @@ from tests.compare.passes.test_passes import OVER_PIECES, left, mask
 
 def metadata(data: bytes) -> object:
     message = message_from_bytes(data)
-    requirements = [value for name, value in message.items() if name.lower() == "requires-dist"]
-    return requirements, sorted((name, value) for name, value in message.items()), message.get_payload(), message.defects == []
+    requirements = [str(value) for name, value in message.items() if name.lower() == "requires-dist"]
+    return requirements, sorted((name, str(value)) for name, value in message.items()), message.get_payload(), message.defects == []
 
 
 def wheel(data: bytes) -> object:
     message = message_from_bytes(data)
-    return sorted((name, value) for name, value in message.items() if name.lower() != "generator"), message.get_payload()
+    return sorted((name, str(value)) for name, value in message.items() if name.lower() != "generator"), message.get_payload()
 
 
 def properties(data: bytes) -> object:
@@ -40,12 +40,13 @@ def properties(data: bytes) -> object:
 
 def manifest(data: bytes) -> object:
     """java.util.jar.Manifest without the attributes that name who built it, and digests."""
-    sections = re.split(rb"(?:\r\n|\r|\n){2,}", re.sub(rb"(?:\r\n|\n|\r) ", b"", data))
-    main = [line for line in re.split(rb"\r\n|\r|\n", sections[0]) if not line.startswith((b"Built-By:", b"Build-Jdk:"))]
-    rest = [[line for line in re.split(rb"\r\n|\r|\n", section) if b"-Digest:" not in line] for section in sections[1:]]
+    text = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n ", b"")
+    sections = re.split(rb"\n{2,}", text)
+    main = [line for line in sections[0].split(b"\n") if not line.startswith((b"Built-By:", b"Build-Jdk:", b"Git-Commit-Id:"))]
+    rest = [[line for line in section.split(b"\n") if line and b"-Digest:" not in line] for section in sections[1:]]
     exported = [line for line in main if line.startswith(b"Export-Package:")]
     others = [line for line in main if not line.startswith(b"Export-Package:")]
-    kept = [section for section in rest if len(section) > 1 and section != [b""]]
+    kept = [section for section in rest if len(section) > 1]
     return others, [sorted(line.partition(b": ")[2].replace(b",", b" ").split()) and len(line) for line in exported], kept
 
 
