@@ -30,11 +30,14 @@ MEMORY = 512 * 1024**2
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--explain", is_flag=True, help="Show every difference that is kept, with both sides, after the causes.")
+@click.option(
+    "--quick", is_flag=True, help="Of two zips, say that they differ from their directories alone where those decide it; then nothing is checked."
+)
 @click.option("--timeout", type=click.FloatRange(1, 3600), default=SECONDS, show_default=True, help="Seconds that comparing may take.")
-def command(original: Path, rebuilt: Path, *, level: str, as_json: bool, explain: bool, timeout: float) -> int:
+def command(original: Path, rebuilt: Path, *, level: str, as_json: bool, explain: bool, quick: bool, timeout: float) -> int:
     """Compare ORIGINAL with REBUILT: equal 0, differs 1, ambiguous archive 3, beyond a limit 4."""
     try:
-        document = bounded(lambda: compared(original, rebuilt), seconds=timeout, memory=MEMORY)
+        document = bounded(lambda: (quickly(original, rebuilt) if quick else None) or compared(original, rebuilt), seconds=timeout, memory=MEMORY)
     except OSError as error:
         raise click.UsageError(f"{error.filename}: {error.strerror}") from None
     except LimitError as error:
@@ -52,6 +55,29 @@ def command(original: Path, rebuilt: Path, *, level: str, as_json: bool, explain
     if document["outcome"] == "ambiguous-archive":
         return EXIT_AMBIGUOUS
     return 0 if equal else EXIT_DIFFERS
+
+
+def quickly(original: Path, rebuilt: Path) -> Json | None:
+    """The result where the directories of two zips show that members or contents differ, else None."""
+    from reprove.compare.files import file_sha256
+    from reprove.compare.quick import differs
+
+    found = differs(original, rebuilt)
+    if found is None:
+        return None
+    first = found.differences[0]
+    class_ = "payload" if first.field == "content" else "extra-member" if first.new is None else "missing-member"
+    return {
+        "outcome": "differs",
+        "level": None,
+        "cause": {"class": class_, "detail": f"{first.path}: {first.field}; by the directories alone, nothing else was checked"},
+        "original": {"sha256": file_sha256(original)},
+        "rebuilt": {"sha256": file_sha256(rebuilt)},
+        "differences": [row.as_json() for row in found.differences],
+        "count": found.total,
+        "findings": [],
+        "causes": [],
+    }
 
 
 def compared(original: Path, rebuilt: Path) -> Json:

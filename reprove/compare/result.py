@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from reprove.archive.stamp import Stamp
 from reprove.core.digests import Sha256
-from reprove.core.outcomes import Finding, Level, Outcome
-from reprove.core.statements.parts import Certainty
+from reprove.core.outcomes import Certainty, Finding, Level, Outcome
 
 MAX_DIFFERENCES = 2000
 MAX_FINDINGS = 60

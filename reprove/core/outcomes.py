@@ -57,6 +57,14 @@ class Finding(StrEnum):
     FALSE_MANIFEST = "false-manifest"
 
 
+class Certainty(StrEnum):
+    """How sure a cause is."""
+
+    PROVED = "proved"
+    LIKELY = "likely"
+    UNEXPLAINED = "unexplained"
+
+
 CAUSE_CLASSES: dict[Outcome, frozenset[str]] = {
     Outcome.NOT_ATTEMPTABLE: frozenset({"no-sdist", "native-tag"}),
     Outcome.INPUT_UNAVAILABLE: frozenset({"gone", "digest-mismatch", "truncated", "no-upload-times", "input-needs-build"}),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from reprove.archive.tree import Profile
 from reprove.compare.result import Difference
-from reprove.core.statements.parts import Certainty
+from reprove.core.outcomes import Certainty
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
