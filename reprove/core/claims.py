@@ -106,8 +106,10 @@ def _tie_report(envelope: Envelope, value: Report, comparisons: Iterable[Compari
     if owner.worker is not None and owner.worker.sha256 != value.worker.sha256:
         raise malformed("a report is by another worker than its comparison says")
     if owner.outcome is not Outcome.INCONCLUSIVE:  # the attester's own failure overrides what a report says
-        rebuilt = (owner.rebuilt.sha256 if owner.rebuilt else None, value.rebuilt.sha256 if value.rebuilt else None)
-        if (owner.outcome, owner.level, owner.original.sha256) != (value.outcome, value.level, value.original.sha256) or rebuilt[0] != rebuilt[1]:
+        said, reported = (
+            (one.outcome, one.level, one.passes, one.original.sha256, one.rebuilt.sha256 if one.rebuilt else None) for one in (owner, value)
+        )
+        if said != reported:
             raise malformed("a comparison says something else than the report that it names")
     return envelope, value, owner
 

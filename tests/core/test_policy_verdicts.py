@@ -23,6 +23,9 @@ DIFFERS = Outcome.DIFFERS
 TWO = with_rule("operators: 2")
 SOURCED = 'reprove-policy: 1\nname: p\nrules:\n  - match: "pkg:pypi/"\n    origins: [inferred, source]\n    sources: ["https://git.acme.example/"]\n'
 GIT = "https://git.acme.example/demo#4f0c"
+NORMALIZED = opinion(level=Level.NORMALIZED, passes=(Pass("elf-build-id", 1),))
+TWO_PASSES = opinion(level=Level.NORMALIZED, passes=(Pass("elf-build-id", 1), Pass("elf-comment", 2)))
+SEMANTIC = opinion(level=Level.SEMANTIC, passes=(Pass("jar-signature", 1),))
 
 
 @dataclass(frozen=True)
@@ -42,19 +45,40 @@ STORIES = [
     Story("the level asked for allows", [opinion(level=Level.TIMES_STAMPED)], ALLOW),
     Story("a lower level denies", [opinion(level=Level.TIMES_STAMPED)], DENY, ["level"], with_rule("level: bitwise")),
     Story("a level below the default denies", [opinion(level=Level.CANONICAL)], DENY, ["level"]),
+    Story("canonical allows where the rule says canonical", [opinion(level=Level.CANONICAL)], ALLOW, policy=with_rule("level: canonical")),
+    Story("canonical allows where the rule says normalized", [opinion(level=Level.CANONICAL)], ALLOW, policy=with_rule("level: normalized")),
+    Story("canonical allows where the rule says semantic", [opinion(level=Level.CANONICAL)], ALLOW, policy=with_rule("level: semantic")),
+    Story("canonical needs no pass", [opinion(level=Level.CANONICAL)], ALLOW, policy=with_rule("level: canonical\npasses: [elf-build-id]")),
+    Story("canonical denies where the rule says bitwise", [opinion(level=Level.CANONICAL)], DENY, ["level"], with_rule("level: bitwise")),
+    Story("normalized denies where the rule says canonical", [NORMALIZED], DENY, ["level"], with_rule("level: canonical\npasses: [elf-build-id]")),
+    Story("an unnamed pass denies", [NORMALIZED], DENY, ["passes"], with_rule("level: normalized")),
+    Story("a pass of another name does not help", [NORMALIZED], DENY, ["passes"], with_rule("level: normalized\npasses: [elf-comment]")),
+    Story("a pass that is named allows", [NORMALIZED], ALLOW, policy=with_rule("level: normalized\npasses: [elf-build-id]")),
+    Story("every pass has to be named", [TWO_PASSES], DENY, ["passes"], with_rule("level: normalized\npasses: [elf-build-id]")),
+    Story("all passes named allow", [TWO_PASSES], ALLOW, policy=with_rule("level: normalized\npasses: [elf-build-id, elf-comment]")),
+    Story("a level and a pass too low deny twice", [NORMALIZED], DENY, ["level", "passes"]),
+    Story("semantic denies where the rule says normalized", [SEMANTIC], DENY, ["level"], with_rule("level: normalized\npasses: [jar-signature]")),
+    Story("an unnamed pass denies at semantic", [SEMANTIC], DENY, ["passes"], with_rule("level: semantic")),
+    Story("a pass that is named allows at semantic", [SEMANTIC], ALLOW, policy=with_rule("level: semantic\npasses: [jar-signature]")),
+    Story("naming passes lowers no level", [SEMANTIC], DENY, ["level"], with_rule("passes: [jar-signature]")),
+    Story("what lies of itself denies even bit for bit", [opinion(findings=(Finding.FALSE_MANIFEST,))], DENY, ["findings"]),
     Story(
-        "an unnamed pass denies",
-        [opinion(level=Level.NORMALIZED, passes=(Pass("elf-build-id", "1"),))],
+        "what lies of itself denies when stamped",
+        [opinion(level=Level.TIMES_STAMPED, findings=(Finding.FALSE_MANIFEST,))],
         DENY,
-        ["passes"],
-        with_rule("level: normalized"),
+        ["findings"],
     ),
-    Story("no pass at level normalized denies", [opinion(level=Level.NORMALIZED)], DENY, ["passes"], with_rule("level: normalized")),
     Story(
-        "a pass that is named allows",
-        [opinion(level=Level.NORMALIZED, passes=(Pass("elf-build-id", "1"),))],
+        "what lies of itself is allowed by name",
+        [opinion(findings=(Finding.FALSE_MANIFEST,))],
         ALLOW,
-        policy=with_rule("level: normalized\npasses: [elf-build-id]"),
+        policy=with_rule("allow_findings: [false-manifest]"),
+    ),
+    Story(
+        "an ambiguous archive is allowed by name where the bytes are equal",
+        [opinion(findings=(Finding.AMBIGUOUS_ARCHIVE,))],
+        ALLOW,
+        policy=with_rule("allow_findings: [ambiguous-archive]"),
     ),
     # dissent and absence
     Story("a difference denies", [opinion(outcome=DIFFERS)], DENY, ["dissent"]),
@@ -198,6 +222,33 @@ def test_story(story: Story) -> None:
     evaluation = decide(*story.opinions, **({"policy": story.policy} if story.policy else {}))  # type: ignore[arg-type]
     assert (evaluation.verdict, rules(evaluation)) == (story.verdict, story.rules)
     assert evaluation.verdict is ALLOW or all(reason.expected and reason.actual for reason in row(evaluation).reasons)
+
+
+def test_the_remedy_names_the_passes_that_the_rule_would_have_to_list() -> None:
+    (reason,) = row(decide(TWO_PASSES, policy=with_rule("level: normalized\npasses: [elf-build-id]"))).reasons
+    assert (reason.expected, reason.actual) == ("elf-build-id", f"elf-comment ({TWO_PASSES.id})")
+    assert reason.remedy == f"reprove show {TWO_PASSES.id}; if you accept it: passes: [elf-build-id, elf-comment]"
+    listed = reason.remedy.rpartition("it: ")[2]
+    assert decide(TWO_PASSES, policy=with_rule(f"level: normalized\n{listed}")).verdict is ALLOW
+
+
+def test_an_allow_says_the_lowest_level_and_every_pass_that_it_rests_on() -> None:
+    policy = with_rule("level: semantic\noperators: 2\npasses: [elf-build-id, jar-signature]")
+    other = opinion(2, operator=OTHER, level=Level.SEMANTIC, passes=(Pass("jar-signature", 1),))
+    allowed = row(decide(NORMALIZED, other, policy=policy))
+    assert (allowed.level, allowed.passes) == (Level.SEMANTIC, (Pass("elf-build-id", 1), Pass("jar-signature", 1)))
+    assert (row(decide(opinion())).level, row(decide(opinion())).passes) == (Level.BITWISE, None)
+    denied = row(decide(NORMALIZED))
+    assert (denied.verdict, denied.level, denied.passes) == (DENY, None, None)
+
+
+def test_the_bound_policy_does_not_lend_its_passes() -> None:
+    lenient = 'reprove-policy: 1\nname: lenient\nrules:\n  - match: "pkg:pypi/"\n    level: normalized\n    passes: [elf-build-id]\n'
+    strict = with_rule("level: normalized").replace("name: default", "name: strict")
+    for asked, bound in ((lenient, strict), (strict, lenient)):
+        name = "strict" if bound is strict else "lenient"
+        evaluation = decide(NORMALIZED, policy=asked, bindings=f'"pkg:pypi/": {name}\n', policies={name: bound})
+        assert (evaluation.verdict, rules(evaluation)) == (DENY, ["passes"])
 
 
 def test_a_name_that_was_seen_as_other_bytes_is_a_conflict() -> None:

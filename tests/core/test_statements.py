@@ -191,6 +191,7 @@ def test_a_flipped_byte_is_refused_or_reads_back_to_itself(name: str, data: st.D
     assert statement.encode() == bytes(body)
 
 
+ORIGINAL = json.loads((FORMATS / "vectors" / "comparison-reproduced-bitwise.statement.json").read_bytes())["predicate"]["original"]["sha256"]
 WRONG = [
     ("not canonical", lambda value: json.dumps(value, indent=1).encode()),
     ("another statement type", lambda value: canonical({**value, "_type": "https://in-toto.io/Statement/v0.1"})),
@@ -213,7 +214,37 @@ def test_a_wrong_statement_is_refused(_name: str, change: Callable[[dict[str, An
         decode(change(document("comparison-differs")))
 
 
+CAUSE = {"id": "umask", "certainty": "proved", "fix": "umask 022", "detail": "0664, 0644", "count": 3}
+PASS = {"id": "wheel-generator", "version": 1}
 CROSS = [
+    ("normalized without a pass", "report-normalized", ("passes",), []),
+    ("semantic without a pass", "comparison-reproduced-normalized", ("passes",), []),
+    ("a pass at canonical", "report-canonical", ("passes",), [PASS]),
+    ("a pass at times-stamped", "report-times-stamped", ("passes",), [PASS]),
+    ("a pass at bitwise", "comparison-reproduced-bitwise", ("passes",), [PASS]),
+    ("a pass with differs", "comparison-differs", ("passes",), [PASS]),
+    ("no passes where none belong", "comparison-reproduced-bitwise", ("passes",), []),
+    ("a pass named twice", "report-normalized", ("passes",), [PASS, {**PASS, "version": 2}]),
+    ("a pass of version 0", "report-normalized", ("passes",), [{**PASS, "version": 0}]),
+    ("a pass of a version in words", "report-normalized", ("passes",), [{**PASS, "version": "1"}]),
+    ("a pass without a version", "report-normalized", ("passes",), [{"id": "wheel-generator"}]),
+    ("a pass named like a terminal command", "report-normalized", ("passes",), [{**PASS, "id": "\u001b[2Jnone"}]),
+    ("a pass without a name", "report-normalized", ("passes",), [{**PASS, "id": ""}]),
+    ("a pass whose name is a novel", "report-normalized", ("passes",), [{**PASS, "id": "a" * 81}]),
+    ("stamps at canonical", "report-canonical", ("stamps",), [{"member": "x", "offset": 1, "old": "00000000", "new": "00000001"}]),
+    ("stamps at normalized", "report-normalized", ("stamps",), [{"member": "x", "offset": 1, "old": "00000000", "new": "00000001"}]),
+    ("canonical of the same bytes", "comparison-reproduced-canonical", ("rebuilt", "sha256"), ORIGINAL),
+    ("normalized of the same bytes", "comparison-reproduced-normalized", ("rebuilt", "sha256"), ORIGINAL),
+    ("times-stamped of the same bytes", "comparison-reproduced-times-stamped", ("rebuilt", "sha256"), ORIGINAL),
+    ("canonical of an ambiguous archive", "report-canonical", ("findings",), [{"code": "ambiguous-archive"}]),
+    ("canonical of a false manifest", "comparison-reproduced-canonical", ("findings",), [{"code": "false-manifest"}]),
+    ("normalized of a false manifest", "report-normalized", ("findings",), [{"code": "false-manifest"}]),
+    ("causes at bitwise", "report-bitwise", ("causes",), [CAUSE]),
+    ("causes of a build that failed", "report-build-failed", ("causes",), [CAUSE]),
+    ("more causes than anybody reads", "report-differs", ("causes",), [CAUSE] * 21),
+    ("a cause of unknown certainty", "report-differs", ("causes",), [{**CAUSE, "certainty": "sure"}]),
+    ("a cause named like a terminal command", "report-differs", ("causes",), [{**CAUSE, "id": "\u001b[2J"}]),
+    ("a cause that explains less than nothing", "report-differs", ("causes",), [{**CAUSE, "count": -1}]),
     ("a level with differs", "comparison-differs", ("level",), "bitwise"),
     ("a cause of another outcome", "comparison-differs", ("cause", "class"), "backend-failed"),
     ("a cause class that does not exist", "comparison-differs", ("cause", "class"), "cosmic-ray"),
@@ -238,11 +269,41 @@ CROSS = [
 
 @pytest.mark.parametrize(("_name", "vector", "path", "new"), CROSS, ids=[row[0] for row in CROSS])
 def test_members_that_contradict_each_other_are_refused(_name: str, vector: str, path: tuple[Any, ...], new: Any) -> None:
-    value = replaced(document(vector), ("predicate", *path), new) if path != ("level",) else {**document(vector)}
-    if path == ("level",):
-        value["predicate"] = {**value["predicate"], "level": new}
+    value = document(vector)
+    if len(path) == 1:
+        value["predicate"] = {**value["predicate"], path[0]: new}
+    else:
+        value = replaced(value, ("predicate", *path), new)
     with pytest.raises(ProblemError):
         decode(canonical(value))
+
+
+ACCEPTED = [
+    ("twenty causes", "report-differs", ("causes",), [CAUSE] * 20),
+    ("causes at canonical", "report-canonical", ("causes",), [CAUSE]),
+    ("a cause with nothing but its name", "report-normalized", ("causes",), [{"id": "umask", "certainty": "likely"}]),
+    ("two passes", "report-normalized", ("passes",), [PASS, {"id": "elf-build-id", "version": 3}]),
+    ("canonical of a yanked file", "comparison-reproduced-canonical", ("findings",), [{"code": "yanked"}]),
+    ("bitwise of a false manifest", "comparison-reproduced-bitwise", ("findings",), [{"code": "false-manifest"}]),
+    ("times-stamped of a false manifest", "comparison-reproduced-times-stamped", ("findings",), [{"code": "false-manifest"}]),
+    ("semantic with passes", "comparison-reproduced-normalized", ("level",), "semantic"),
+]
+
+
+@pytest.mark.parametrize(("_name", "vector", "path", "new"), ACCEPTED, ids=[row[0] for row in ACCEPTED])
+def test_what_belongs_together_is_read(_name: str, vector: str, path: tuple[Any, ...], new: Any) -> None:
+    value = document(vector)
+    value["predicate"] = {**value["predicate"], path[0]: new}
+    READERS[decode(canonical(value)).predicate_type](decode(canonical(value)))
+    jsonschema.Draft202012Validator(schema_of(value) or {}).validate(value)
+
+
+@pytest.mark.parametrize("row", [row for row in CROSS if row[2] == ("passes",)], ids=lambda row: row[0])
+def test_the_schema_knows_where_passes_belong_but_for_their_names_being_distinct(row: tuple[str, str, tuple[Any, ...], Any]) -> None:
+    name, vector, path, new = row
+    value = document(vector)
+    value["predicate"] = {**value["predicate"], path[0]: new}
+    assert jsonschema.Draft202012Validator(schema_of(value) or {}).is_valid(value) == (name == "a pass named twice")
 
 
 def test_more_than_two_stamps_of_a_member_and_more_than_three_values_are_refused() -> None:
@@ -289,5 +350,9 @@ def test_a_comparison_says_who_claims_what() -> None:
         "resolver",
     )
     assert document("comparison-differs")["predicate"]["claimedBy"]["outcome"] == "worker"
+    masked = document("comparison-reproduced-normalized")["predicate"]["claimedBy"]
+    assert [masked[name] for name in ("outcome", "level", "passes", "causes", "differences", "rebuilt")] == ["worker"] * 5 + ["attester"]
+    assert document("comparison-reproduced-canonical")["predicate"]["claimedBy"]["level"] == "worker"
+    assert document("comparison-reproduced-times-stamped")["predicate"]["claimedBy"]["level"] == "attester"
     assert document("comparison-input-unavailable")["predicate"]["claimedBy"]["outcome"] == "resolver"
     assert document("comparison-inconclusive")["predicate"]["claimedBy"]["outcome"] == "attester"

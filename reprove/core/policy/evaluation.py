@@ -12,11 +12,13 @@ from datetime import datetime, timedelta
 
 from reprove.core.digests import AttestationId, Sha256
 from reprove.core.errors import ProblemError, Slug
-from reprove.core.outcomes import Finding, Level
+from reprove.core.outcomes import LEVEL_ORDER, Finding, Level
 from reprove.core.policy.model import Bindings, Dissent, Policy, Rule
 from reprove.core.policy.opinions import DECISIVE, Opinion, Unit, conflicts, refusal, units
 from reprove.core.purls import Purl
+from reprove.core.statements.comparison import Comparison
 from reprove.core.statements.decision import ArtifactVerdict, BoundPolicy, Reason, Verdict
+from reprove.core.statements.parts import Pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class _Result:
     verdict: Verdict
     reasons: tuple[Reason, ...]
     attestations: tuple[AttestationId, ...]
+    supports: tuple[Comparison, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +102,11 @@ class _Name:
                 result = self._by(other)
                 where = f" (policy {other.name}, bound to {prefix})"
                 reasons = tuple(replace(reason, expected=f"{reason.expected}{where}") for reason in result.reasons)
-                results.append(_Result(result.verdict, reasons, result.attestations))
+                results.append(replace(result, reasons=reasons))
         verdict = _worst(result.verdict for result in results)
         reasons = tuple(dict.fromkeys(reason for result in results if result.verdict is not Verdict.ALLOW for reason in result.reasons))
-        return _Result(verdict, reasons, tuple(dict.fromkeys(each for result in results for each in result.attestations)))
+        attestations = tuple(dict.fromkeys(each for result in results for each in result.attestations))
+        return _Result(verdict, reasons, attestations, tuple(each for result in results for each in result.supports))
 
     def _by(self, policy: Policy) -> _Result:
         rule = policy.rule_for(self.purl)
@@ -151,7 +155,7 @@ class _Name:
         if dissent or len(operators) < rule.operators:
             nearest = min(misses, key=len, default=())
             return _Result(Verdict.DENY, (*dissent, *nearest, *self._quorum(rule, operators, bool(nearest or dissent))), used)
-        return _Result(Verdict.ALLOW, (), used)
+        return _Result(Verdict.ALLOW, (), used, tuple(unit.newest.comparison for unit in supports))
 
     def _quorum(self, rule: Rule, operators: set[str], explained: bool) -> tuple[Reason, ...]:  # noqa: FBT001  # private, two callers' facts
         if len(operators) >= rule.operators or (rule.operators == 1 and explained):
@@ -169,12 +173,11 @@ class _Name:
         level = comparison.level
         if level is None or not level.satisfies(rule.level):
             reasons.append(Reason("level", f"{rule.level} or above", f"{level} ({identity})", f"reprove show {identity}"))
-        if level in (Level.NORMALIZED, Level.SEMANTIC):
-            foreign = sorted({each.id for each in comparison.passes or ()} - set(rule.passes))
-            if foreign or not comparison.passes:
-                actual = ", ".join(foreign) or "no pass is named"
-                expected = ", ".join(rule.passes) or "none"
-                reasons.append(Reason("passes", expected, f"{actual} ({identity})", "if you accept it, add the pass to the rule's passes"))
+        foreign = sorted({each.id for each in comparison.passes or ()} - set(rule.passes))
+        if foreign:
+            expected = ", ".join(rule.passes) or "no pass"
+            remedy = f"reprove show {identity}; if you accept it: passes: [{', '.join((*rule.passes, *foreign))}]"
+            reasons.append(Reason("passes", expected, f"{', '.join(foreign)} ({identity})", remedy))
         age = _age(unit.newest, self.now)
         if age is None or age > rule.max_age:
             actual = "of unknown age" if age is None else f"{_days(age)} old"
@@ -216,10 +219,24 @@ def _combine(question: Question, results: Sequence[_Result], names: Sequence[Pur
         allowed = [str(name) for name, result in zip(names, results, strict=True) if result.verdict is Verdict.ALLOW]
         remedy = f"ask by the name that you mean: {shlex.quote(allowed[0])}" if allowed else None
         reasons = (*reasons, Reason("names", "one name, or names that agree", f"{len(names)} names: {', '.join(map(str, names))}"[:400], remedy))
-    attestations = tuple(dict.fromkeys(each for result in results for each in result.attestations))
+    level, passes = _weakest(result.supports for result in results) if verdict is Verdict.ALLOW else (None, None)
     return ArtifactVerdict(
-        sha256=question.sha256, verdict=verdict, purl=str(names[0]) if len(names) == 1 else None, reasons=reasons, attestations=attestations
+        sha256=question.sha256,
+        verdict=verdict,
+        purl=str(names[0]) if len(names) == 1 else None,
+        reasons=reasons,
+        attestations=tuple(dict.fromkeys(each for result in results for each in result.attestations)),
+        level=level,
+        passes=passes,
     )
+
+
+def _weakest(supports: Iterable[tuple[Comparison, ...]]) -> tuple[Level | None, tuple[Pass, ...] | None]:
+    """The lowest level that an allow rests on, and every pass that was needed for one of its reproductions."""
+    found = [each for group in supports for each in group]
+    level = max((each.level for each in found if each.level is not None), key=LEVEL_ORDER.index, default=None)
+    passes = {one for each in found for one in each.passes or ()}
+    return level, tuple(sorted(passes, key=lambda one: (one.id, one.version))) or None
 
 
 def _unknown(question: Question) -> ArtifactVerdict:

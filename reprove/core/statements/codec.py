@@ -1,8 +1,8 @@
 """Frozen dataclasses to JSON and back, strictly, and their JSON Schema: one description of a shape, three uses.
 
-A field's type is its rule: :data:`Sha256`, :data:`Timestamp`, text, integers from 0, booleans, enums, other dataclasses, ``tuple[X, ...]``,
-``dict[str, X]`` and ``X | None``. ``None`` means that the member is absent, never ``null``. Floats do not exist in signed JSON.
-Members that the shape does not name are ignored, so that a newer writer can add some; they never become a claim.
+A field's type is its rule: :data:`Sha256`, :data:`Timestamp`, :data:`Label`, text, integers from 0, booleans, enums, other dataclasses,
+``tuple[X, ...]``, ``dict[str, X]`` and ``X | None``. ``None`` means that the member is absent, never ``null``. Floats do not exist in signed
+JSON. Members that the shape does not name are ignored, so that a newer writer can add some; they never become a claim.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ Timestamp = NewType("Timestamp", str)
 Hex4 = NewType("Hex4", str)
 """Four bytes as 8 lower-case hex digits."""
 
+Label = NewType("Label", str)
+"""The id of a pass or a cause: lower-case words joined by ``-``, ``.`` or ``_``, at most :data:`MAX_LABEL` characters."""
+
 Facts = NewType("Facts", dict[str, Any])
 """A free JSON object without floats: what a host says of itself. Nobody decides on it."""
 
@@ -32,10 +35,12 @@ Scalar = str | int
 """A side of a difference."""
 
 MAX_TEXT = 8192
+MAX_LABEL = 80
 MAX_ITEMS = 100_000
 MAX_FACT_DEPTH = 6
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z\Z")
 _HEX4 = re.compile(r"[0-9a-f]{8}\Z")
+_LABEL = r"[a-z0-9]+([._-][a-z0-9]+)*"
 
 
 class Shape(Protocol):
@@ -216,6 +221,12 @@ def _hex4(value: object, pointer: str) -> Hex4:
     return Hex4(value)
 
 
+def _label(value: object, pointer: str) -> Label:
+    if not isinstance(value, str) or len(value) > MAX_LABEL or not re.fullmatch(_LABEL, value):
+        raise bad(f"must be at most {MAX_LABEL} characters such as wheel-generator", pointer)
+    return Label(value)
+
+
 def _enum(kind: type[StrEnum], value: object, pointer: str) -> StrEnum:
     try:
         return kind(_text(value, pointer))
@@ -248,6 +259,7 @@ _READERS: dict[Any, _Reader] = {
     AttestationId: _hash,
     Timestamp: _timestamp,
     Hex4: _hex4,
+    Label: _label,
 }
 
 _SCHEMAS: dict[Any, dict[str, Any]] = {
@@ -258,6 +270,7 @@ _SCHEMAS: dict[Any, dict[str, Any]] = {
     AttestationId: {"type": "string", "pattern": "^[0-9a-f]{64}$"},
     Timestamp: {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$"},
     Hex4: {"type": "string", "pattern": "^[0-9a-f]{8}$"},
+    Label: {"type": "string", "maxLength": MAX_LABEL, "pattern": f"^{_LABEL}$"},
     Facts: {"type": "object"},
     Scalar: {"type": ["string", "integer"], "maxLength": MAX_TEXT, "minimum": 1 - 2**53, "maximum": 2**53 - 1},
 }

@@ -30,7 +30,10 @@ from reprove.core.statements.parts import (
     Sized,
     SourceRef,
     Stamp,
+    check_causes,
+    check_findings,
     check_outcome,
+    check_passes,
     check_stamps,
 )
 from reprove.core.statements.report import Report
@@ -100,10 +103,15 @@ class Comparison:
     def __post_init__(self) -> None:
         check_outcome(self.outcome, self.level, self.cause)
         check_stamps(self.stamps, self.level)
+        check_passes(self.passes, self.level)
+        check_causes(self.causes, self.outcome, self.level)
+        check_findings(self.findings, self.level)
         if parse_purl(self.original.purl).file_name is None:
             raise bad("original.purl needs its file_name")
-        if self.level is Level.BITWISE and (self.rebuilt is None or self.rebuilt.sha256 != self.original.sha256):
-            raise bad("level bitwise means that rebuilt and original have one digest")
+        if self.level is not None and self.rebuilt is None:
+            raise bad("a level needs rebuilt")
+        if self.level is not None and (self.level is Level.BITWISE) != (self.rebuilt is not None and self.rebuilt.sha256 == self.original.sha256):
+            raise bad("level bitwise means that rebuilt and original have one digest, every other that they have two")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +159,7 @@ def build_comparison(context: AttestationContext, *, provenance: AttestationId |
         rebuilt=Sized(report.rebuilt.sha256, report.rebuilt.size) if report and report.rebuilt else None,
         stamps=report.stamps if report else None,
         differences=report.differences if report else None,
+        passes=report.passes if report else None,
         recipe=RecipeRef(report.recipe.digest, report.recipe.origin) if report and report.recipe else None,
         source=SourceRef(resolution.source.kind, resolution.source.uri, resolution.source.sha256) if resolution.source else None,
         index=ComparedIndex(id=index.id, canonical=index.canonical, page=index.page, uploaded=resolution.original.uploaded, fetched=index.fetched),
@@ -247,7 +256,7 @@ def _release(file_name: str) -> tuple[str, str] | None:
 
 
 _MAX_FILE_NAME = 255
-_WORKER_FIELDS = ("findings", "causes", "stamps", "differences", "recipe", "inputs", "environment", "arch")
+_WORKER_FIELDS = ("findings", "causes", "stamps", "differences", "passes", "recipe", "inputs", "environment", "arch")
 
 
 def _claims(context: AttestationContext) -> dict[str, Claimant]:

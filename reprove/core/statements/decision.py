@@ -9,9 +9,10 @@ from enum import StrEnum
 from reprove.core.canonical import canonical
 from reprove.core.digests import AttestationId, Sha256, sha256
 from reprove.core.merkle import Compact, leaf_hash
+from reprove.core.outcomes import Level
 from reprove.core.statements.codec import Timestamp, bad, to_json
 from reprove.core.statements.common import MAX_SUBJECTS, PredicateType, Statement, Subject, expect, make, predicate
-from reprove.core.statements.parts import Deployment
+from reprove.core.statements.parts import Deployment, Pass
 
 
 class Verdict(StrEnum):
@@ -36,7 +37,8 @@ class Reason:
 class ArtifactVerdict:
     """One artifact of the decision. ``sha256`` is absent when only a name was given and nobody has seen its bytes; such a row never allows.
 
-    ``attestations`` are the ids that the verdict rests on.
+    ``attestations`` are the ids that the verdict rests on; ``level`` is the lowest level among the reproductions behind an ``allow``, ``passes``
+    every pass that one of them needed.
     """
 
     sha256: Sha256 | None = None
@@ -44,6 +46,8 @@ class ArtifactVerdict:
     purl: str | None = None
     reasons: tuple[Reason, ...] = ()
     attestations: tuple[AttestationId, ...] = ()
+    level: Level | None = None
+    passes: tuple[Pass, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from reprove.core.digests import Sha256
-from reprove.core.outcomes import CAUSE_CLASSES, Finding, Level, Origin, Outcome
-from reprove.core.statements.codec import Hex4, Timestamp, bad
+from reprove.core.outcomes import CAUSE_CLASSES, Certainty, Finding, Level, Origin, Outcome
+from reprove.core.statements.codec import Hex4, Label, Timestamp, bad
+
+MAX_CAUSES = 20
+MASKED = frozenset({Level.NORMALIZED, Level.SEMANTIC})
+"""The levels at which passes left something out."""
 
 
 class Deployment(StrEnum):
@@ -15,14 +19,6 @@ class Deployment(StrEnum):
 
     SINGLE_HOST = "single-host"
     SPLIT = "split"
-
-
-class Certainty(StrEnum):
-    """How sure a cause is."""
-
-    PROVED = "proved"
-    LIKELY = "likely"
-    UNEXPLAINED = "unexplained"
 
 
 class Claimant(StrEnum):
@@ -52,11 +48,13 @@ class FindingRow:
 
 @dataclass(frozen=True, slots=True)
 class CauseHint:
-    """A named reason of a difference, with what would remove it."""
+    """A named reason of differences, with what would remove it; ``detail`` shows it, ``count`` differences are claimed by it and by no other."""
 
-    id: str
+    id: Label
     certainty: Certainty
     fix: str | None = None
+    detail: str | None = None
+    count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +96,10 @@ class Differences:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A named, versioned pass of levels ``normalized`` and ``semantic``."""
+    """A named pass without which the bytes would not be equal at ``normalized`` or ``semantic``; versions count from 1."""
 
-    id: str
-    version: str
+    id: Label
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,3 +189,34 @@ def check_stamps(stamps: tuple[Stamp, ...] | None, level: Level | None) -> None:
         raise bad("a member has more than two stamps")
     if len({stamp.new for stamp in stamps}) > 3:
         raise bad("the stamps have more than three distinct new values")
+
+
+def check_passes(passes: tuple[Pass, ...] | None, level: Level | None) -> None:
+    """Passes stand exactly with ``normalized`` and ``semantic``: at least one, each once."""
+    if (passes is not None) != (level in MASKED):
+        raise bad("passes stand with levels normalized and semantic and with no other")
+    if passes is None:
+        return
+    if not passes:
+        raise bad(f"level {level} needs at least one pass")
+    if len({each.id for each in passes}) != len(passes) or any(each.version < 1 for each in passes):
+        raise bad("a pass is named once, with a version from 1")
+
+
+def check_causes(causes: tuple[CauseHint, ...], outcome: Outcome, level: Level | None) -> None:
+    """Causes explain a comparison whose bytes differ, at whatever level it ends."""
+    if not causes:
+        return
+    if outcome not in (Outcome.REPRODUCED, Outcome.DIFFERS, Outcome.AMBIGUOUS_ARCHIVE) or level is Level.BITWISE:
+        raise bad("causes stand where bytes were compared and differ")
+    if len(causes) > MAX_CAUSES:
+        raise bad(f"more than {MAX_CAUSES} causes")
+
+
+def check_findings(findings: tuple[FindingRow, ...], level: Level | None) -> None:
+    """What means two things, or says something false of itself, is never equal below ``times-stamped`` (docs/comparison.md)."""
+    if level is None or level.satisfies(Level.TIMES_STAMPED):
+        return
+    for each in findings:
+        if each.code in (Finding.AMBIGUOUS_ARCHIVE, Finding.FALSE_MANIFEST):
+            raise bad(f"finding {each.code} rules out level {level}")

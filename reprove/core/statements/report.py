@@ -18,11 +18,15 @@ from reprove.core.statements.parts import (
     FindingRow,
     IndexRef,
     Input,
+    Pass,
     RecipeRef,
     Sized,
     SourceRef,
     Stamp,
+    check_causes,
+    check_findings,
     check_outcome,
+    check_passes,
     check_stamps,
 )
 
@@ -54,6 +58,8 @@ class CandidateRow:
     recipe: Blob | None = None
     cause: Cause | None = None
     needs: tuple[str, ...] | None = None
+    level: Level | None = None
+    passes: tuple[Pass, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,7 @@ class Report:
     stamps: tuple[Stamp, ...] | None = None
     differences: Differences | None = None
     causes: tuple[CauseHint, ...] = ()
+    passes: tuple[Pass, ...] | None = None
     recipe: ReportRecipe | None = None
     source: SourceRef | None = None
     index: IndexRef | None = None
@@ -104,6 +111,9 @@ class Report:
     def __post_init__(self) -> None:
         check_outcome(self.outcome, self.level, self.cause)
         check_stamps(self.stamps, self.level)
+        check_passes(self.passes, self.level)
+        check_causes(self.causes, self.outcome, self.level)
+        check_findings(self.findings, self.level)
         needs_bytes = self.outcome in (Outcome.REPRODUCED, Outcome.DIFFERS)
         if needs_bytes and (self.rebuilt is None or self.recipe is None or self.source is None or self.environment is None):
             raise bad(f"outcome {self.outcome} needs rebuilt, recipe, source and environment")
