@@ -17,9 +17,8 @@ from urllib.parse import quote, urlencode, urlsplit
 import urllib3
 
 from reprove.core.canonical import canonical, parse
-from reprove.core.errors import Problem, ProblemError, Slug, UpstreamError
-
-Json = dict[str, Any]
+from reprove.core.errors import Problem, ProblemError, Slug
+from reprove.problems import Json, ServiceError, UnreachableError
 
 MAX_JSON_BYTES = 64 * 1024**2
 MAX_LOG_PART_BYTES = 16 * 1024**2
@@ -34,19 +33,6 @@ FIRST_RETRY_SECONDS = 3.0
 EVIDENCE = "application/vnd.reprove.evidence+json"
 DSSE = "application/vnd.dsse+json"
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
-
-
-class UnreachableError(UpstreamError):
-    """Nobody answers at the service's address, or what answers is not the service."""
-
-
-class ServiceError(UpstreamError):
-    """The service answered a problem (RFC 9457)."""
-
-    def __init__(self, status: int, problem: Problem | None, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True)

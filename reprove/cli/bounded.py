@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from reprove.archive.limits import ArchiveError, LimitError
-from reprove.client import Json
+from reprove.problems import Json
 
 MAX_ANSWER = 64 * 1024**2
 _CHUNK = 1024**2

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 import click
 
-from reprove.client import Json, from_environment
+from reprove.client import from_environment
 from reprove.core.outcomes import Outcome
+from reprove.problems import Json
 
 EXIT_OK = 0
 EXIT_NO = 1

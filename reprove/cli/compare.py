@@ -10,8 +10,8 @@ from reprove.archive.limits import ArchiveError, LimitError
 from reprove.cli import comparison
 from reprove.cli.bounded import bounded
 from reprove.cli.terminal import error_line, print_json
-from reprove.client import Json
 from reprove.core.outcomes import Level
+from reprove.problems import Json
 
 EXIT_DIFFERS, EXIT_USAGE, EXIT_AMBIGUOUS, EXIT_FAULT = 1, 2, 3, 4
 SECONDS = 20.0

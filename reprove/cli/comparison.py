@@ -6,7 +6,7 @@ from rich.text import Text
 
 from reprove.cli import render
 from reprove.cli.terminal import out, safe
-from reprove.client import Json
+from reprove.problems import Json
 
 MAX_CAUSES = 5
 MAX_MEMBERS = 20

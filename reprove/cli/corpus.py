@@ -20,10 +20,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from reprove.cli import common
 from reprove.cli.corpus_table import summary
 from reprove.cli.terminal import console, print_json, safe, seconds, talk
-from reprove.client import Client, Json
+from reprove.client import Client
 from reprove.core.canonical import parse
 from reprove.core.errors import ProblemError, ReproveError, Slug
 from reprove.core.purls import Purl, parse_purl
+from reprove.problems import Json
 
 MAX_FILE_BYTES = 64 * 1024**2
 MAX_WHEELS = 100_000

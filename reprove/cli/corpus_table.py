@@ -9,21 +9,23 @@ from collections import Counter
 from rich.table import Table
 
 from reprove.cli.terminal import console, out, safe, seconds
-from reprove.client import Json
 from reprove.core.outcomes import LEVEL_ORDER
+from reprove.problems import Json
 
 LEVELS = tuple(level.value for level in LEVEL_ORDER)
+_ALWAYS = LEVELS[:2]
 
 
 def summary(rows: list[Json], elapsed: float | None) -> None:
     """Print the tables; ``elapsed`` are the seconds of this run, None when it had nothing to do."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for name in ("backend", "wheels", *LEVELS, "missed"):
+    shown = [level for level in LEVELS if level in _ALWAYS or any(row.get("level") == level for row in rows)]
+    for name in ("backend", "wheels", *shown, "missed"):
         table.add_column(name, justify="left" if name == "backend" else "right")
     backends = Counter(str(row.get("backend", "unknown")) for row in rows)
     for backend, count in backends.most_common():
-        table.add_row(safe(backend), str(count), *_levels([row for row in rows if row.get("backend", "unknown") == backend]))
-    table.add_row("all", str(len(rows)), *_levels(rows), style="bold")
+        table.add_row(safe(backend), str(count), *_levels([row for row in rows if row.get("backend", "unknown") == backend], shown))
+    table.add_row("all", str(len(rows)), *_levels(rows, shown), style="bold")
     console(sys.stdout).print(table)
     misses = Counter(miss_of(row) for row in rows if row.get("level") not in LEVELS)
     if misses:
@@ -45,9 +47,9 @@ def miss_of(row: Json) -> str:
     return f"{head}: {cause.get('class')}" if cause.get("class") else str(head)
 
 
-def _levels(rows: list[Json]) -> tuple[str, ...]:
+def _levels(rows: list[Json], shown: list[str]) -> tuple[str, ...]:
     reached = Counter(str(row.get("level")) for row in rows)
-    return (*(str(reached[level]) for level in LEVELS), str(len(rows) - sum(reached[level] for level in LEVELS)))
+    return (*(str(reached[level]) for level in shown), str(len(rows) - sum(reached[level] for level in LEVELS)))
 
 
 def _name(row: Json) -> str:

@@ -13,8 +13,9 @@ import click
 from reprove.cli import common
 from reprove.cli.show import digest_of
 from reprove.cli.terminal import print_json, safe, talk
-from reprove.client import EVIDENCE, Client, Json
+from reprove.client import EVIDENCE, Client
 from reprove.core.errors import ProblemError, Slug
+from reprove.problems import Json
 
 COMPARISON = "urn:reprove:predicate:comparison:v0.1"
 _HEX = re.compile(r"[0-9a-f]{64}\Z")

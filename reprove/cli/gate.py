@@ -12,7 +12,8 @@ from reprove.cli import common, render
 from reprove.cli.rebuild import await_decision
 from reprove.cli.show import digest_of
 from reprove.cli.terminal import print_json, safe, talk
-from reprove.client import Client, Json
+from reprove.client import Client
+from reprove.problems import Json
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})\Z")
 ASK_AGAIN_SECONDS = 3.0

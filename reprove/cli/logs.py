@@ -9,8 +9,9 @@ import click
 
 from reprove.cli import common
 from reprove.cli.terminal import print_json, safe_lines, talk
-from reprove.client import Client, LogPart, ServiceError
+from reprove.client import Client, LogPart
 from reprove.core.errors import Slug
+from reprove.problems import ServiceError
 
 POLL_SECONDS = 1.0
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
 import click
 
 from reprove.cli.terminal import error_line, safe
-from reprove.client import ServiceError, UnreachableError
 from reprove.core.errors import BuilderError, CallerError, OwnError, ProblemError, ReproveError, UpstreamError, VerificationError
+from reprove.problems import ServiceError, UnreachableError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 BUILT_IN = ("rebuild", "show", "search", "logs", "cancel", "evidence", "verify", "trust", "gate", "compare", "corpus")
 EXIT_USAGE = 2
@@ -130,6 +133,8 @@ def _fault(error: ReproveError) -> int:
 
 
 def _extensions() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points
+
     return {point.name: point for point in entry_points(group="reprove.commands")}
 
 

@@ -21,9 +21,10 @@ from rich.table import Table
 from rich.text import Text
 
 from reprove.cli.terminal import console, safe, seconds
-from reprove.client import Client, Json
+from reprove.client import Client
 from reprove.core.errors import ReproveError
 from reprove.core.states import Phase
+from reprove.problems import Json
 
 BAR_AFTER_SECONDS = 2.0
 SHOWN_WAIT_SECONDS = 1.0

@@ -8,7 +8,8 @@ import click
 
 from reprove.cli import common, progress, render
 from reprove.cli.terminal import out, print_json, safe, talk
-from reprove.client import Client, Json
+from reprove.client import Client
+from reprove.problems import Json
 
 
 @click.command()

@@ -7,7 +7,7 @@ from typing import Any
 from rich.text import Text
 
 from reprove.cli.terminal import out, safe, short
-from reprove.client import Json
+from reprove.problems import Json
 
 _STYLES = {
     "reproduced": "bold green",

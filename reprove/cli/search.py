@@ -9,7 +9,8 @@ import click
 from reprove.cli import common, render
 from reprove.cli.show import digest_of
 from reprove.cli.terminal import out, print_json, talk
-from reprove.client import Client, Json
+from reprove.client import Client
+from reprove.problems import Json
 
 
 @click.command()

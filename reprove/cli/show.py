@@ -10,7 +10,8 @@ import click
 
 from reprove.cli import common, render
 from reprove.cli.terminal import out, print_json, safe
-from reprove.client import Client, Json
+from reprove.client import Client
+from reprove.problems import Json
 
 _HEX = re.compile(r"(?:sha256:)?([0-9a-f]{64})\Z")
 

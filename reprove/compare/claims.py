@@ -107,8 +107,9 @@ def _manifest(tree: Tree) -> Iterator[tuple[str, str]]:
 
 def _digest_rows(text: str) -> Iterator[tuple[str, str, str]]:
     """Path, hash and value of every digest attribute in the named sections."""
-    for section in re.split(r"(?:\r\n|\r|\n){2,}", re.sub(r"(?:\r\n|\r|\n) ", "", text))[1:]:
-        headers = [line.partition(": ")[::2] for line in section.splitlines()]
+    plain = text.replace("\r\n", "\n").replace("\r", "\n").replace("\n ", "")
+    for section in re.split(r"\n{2,}", plain)[1:]:
+        headers = [line.partition(": ")[::2] for line in section.split("\n")]
         path = next((value for key, value in headers if key.lower() == "name"), None)
         for key, value in headers:
             algorithm = _JAR_HASHES.get(key.lower())

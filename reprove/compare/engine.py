@@ -20,7 +20,6 @@ from reprove.compare import stamping
 from reprove.compare.claims import false_claims
 from reprove.compare.delta import delta
 from reprove.compare.files import file_sha256, same_bytes
-from reprove.compare.masking import masked
 from reprove.compare.reasons import cause_of, explained
 from reprove.compare.result import MAX_DIFFERENCES, MAX_FINDINGS, Cause, Comparison, FindingRow, cut
 from reprove.compare.shown import content_rows
@@ -114,6 +113,8 @@ def _judge(old: Tree, new: Tree, origin: Origin | None) -> Comparison:
             return replace(shown, cause=cause_of(counting, refused) if counting else _lie(lies))
         if not counting:
             return replace(shown, outcome=Outcome.REPRODUCED, level=Level.CANONICAL)
+        from reprove.compare.masking import masked  # the passes take time to load, and most pairs need none
+
         used = masked(old, new, counting, theirs, ours)
         if used is not None:
             return replace(shown, outcome=Outcome.REPRODUCED, level=used.level, passes=used.passes)

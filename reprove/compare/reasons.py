@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from reprove.archive.stamp import StampRefusedError
 from reprove.archive.tree import Content, Profile
-from reprove.compare.causes.explain import explain
 from reprove.compare.causes.model import Case, Sides
 from reprove.compare.delta import Row
 from reprove.compare.result import Cause, Difference, Explained, cut
@@ -52,6 +51,8 @@ def _sides(row: Difference) -> str:
 
 def explained(profile: Profile, rows: Sequence[Row], old: Mapping[str, Content], new: Mapping[str, Content]) -> tuple[Explained, ...]:
     """The causes of the differences, most important first."""
+    from reprove.compare.causes.explain import explain  # takes time to load
+
     looked = rows[:_MAX_EXPLAINED]
     contents = _Contents([row.path for row in looked if row.name == "content"], old, new)
     found = explain(Case(profile, tuple(row.shown for row in looked), contents))

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from reprove.cli.progress import follow
 from reprove.cli.terminal import safe
-from reprove.client import Client, Json, ServiceError
+from reprove.client import Client
 from reprove.core.digests import Sha256
 from reprove.core.errors import VerificationError
 from reprove.core.outcomes import Outcome
 from reprove.core.trust import parse_trust
 from reprove.core.verification import verify_evidence
+from reprove.problems import Json, ServiceError
 from reprove.settings import Settings
 from service.quickstart.screen import Screen
 from service.quickstart.start import facts
