@@ -329,7 +329,10 @@ def contents(evidence: dict, entries: list, reports: list, resolutions: list, de
         need(len(subjects) == 1 and digest_of(said, "original", "sha256") == subjects[0][1], "a comparison's subject is not its original")
         need(subjects[0][1] == sha256 and subjects[0][2] in (None, sha512), "a comparison is about another file", SUBJECT)
         need(said.get("outcome") in OUTCOMES and (said["outcome"] == "reproduced") == (said.get("level") in LEVELS), "an impossible outcome or level")
-        need(said.get("level") != "bitwise" or digest_of(said, "rebuilt", "sha256") == sha256, "bitwise, but other bytes were rebuilt")
+        if said["outcome"] == "reproduced":
+            need(isinstance(digest_of(said, "rebuilt", "sha256"), str), "a level without rebuilt bytes")
+            need((said["level"] == "bitwise") == (said["rebuilt"]["sha256"] == sha256), f"{said['level']}, but the digests say otherwise")
+        check_passes(said)
     need(name in [one.envelope.subjects[0][0] for one in comparisons], f"no comparison is about a file called {name}", SUBJECT)
     named = {one.envelope.predicate["provenance"]: one for one in comparisons if "provenance" in one.envelope.predicate}
     found = [one for one in entries if one.envelope.type == PROVENANCE]
@@ -346,7 +349,7 @@ def contents(evidence: dict, entries: list, reports: list, resolutions: list, de
             if kind == "resolution":
                 same.append(("source", "sha256"))
             elif owner["outcome"] != "inconclusive":
-                same += [("outcome",), ("level",), ("rebuilt", "sha256")]
+                same += [("outcome",), ("level",), ("passes",), ("rebuilt", "sha256")]
             need(all(digest_of(owner, *path) == digest_of(one.predicate, *path) for path in same), f"a comparison contradicts its {kind}")
             worker = (
                 kind == "resolution" or "worker" not in owner or digest_of(owner, "worker", "sha256") == digest_of(one.predicate, "worker", "sha256")
@@ -359,6 +362,20 @@ def contents(evidence: dict, entries: list, reports: list, resolutions: list, de
         need(digests == [row[1] for row in decision.envelope.subjects], "a decision's subjects are not its artifacts")
         need(sha256 in digests, "the decision is not about this file", SUBJECT)
     return comparisons
+
+
+def check_passes(said: dict) -> None:
+    """Passes stand exactly with the levels that rest on them; what lies of itself or means two things is never equal by so little."""
+    passes, level = said.get("passes"), said.get("level")
+    need(("passes" in said) == (level in LEVELS[3:]), "passes belong to levels normalized and semantic and to no other")
+    if "passes" in said:
+        need(isinstance(passes, list) and passes, "a level that rests on no pass")
+        names = [digest_of(row, "id") for row in passes]
+        need(all(isinstance(name, str) and len(name) <= 80 and re.fullmatch(r"[a-z0-9]+([._-][a-z0-9]+)*", name) for name in names), "an odd pass")
+        versions = [digest_of(row, "version") for row in passes]
+        need(len(set(names)) == len(names) and all(type(one) is int and 1 <= one < 2**53 for one in versions), "a pass twice, or of no version")
+    ruled_out = {"ambiguous-archive", "false-manifest"} if level in LEVELS[2:] else set()
+    need(not any(digest_of(row, "code") in ruled_out for row in said.get("findings", [])), f"a finding that rules out level {level}")
 
 
 def judge(opinions: list, level: str):
@@ -447,7 +464,8 @@ def check_blobs(blobs: dict, enrolled: dict) -> None:
 
 def summary(best, report: list, decision, sha256: str, trust: Trust) -> list:
     said = best[3]
-    lines = [f"VERIFIED   {said['outcome']}{', ' + said['level'] if 'level' in said else ''}"]
+    passes = ", ".join(f"{row['id']} {row['version']}" for row in said.get("passes", []))
+    lines = [f"VERIFIED   {said['outcome']}{', ' + said['level'] if 'level' in said else ''}{' by ' + passes if passes else ''}"]
     lines.append(f"  file     {next(one.envelope.subjects[0][0] for one, *_ in report if one.envelope.id == best[2])} sha256:{sha256}")
     lines.append(f"  who      operator {best[1]}, deployment {said.get('deployment')}")
     for one, _, first, last in report:
@@ -462,7 +480,8 @@ def summary(best, report: list, decision, sha256: str, trust: Trust) -> list:
         verdict = next(row["verdict"] for row in decision.envelope.predicate["artifacts"] if row["sha256"] == sha256)
         lines.append(f"  decision {verdict} by policy {digest_of(decision.envelope.predicate, 'policy', 'name')}")
     lines.append(f"  checked  file digest, {len(report)} signatures with inclusion and checkpoint, quorum of {trust.quorum} witness(es)")
-    return [*lines, "  not checked  that the source is benign; that anybody else agrees"]
+    word = f"; that original and rebuilt are equal at level {said['level']}, which is a worker's word" if said.get("level") in LEVELS[2:] else ""
+    return [*lines, f"  not checked  that the source is benign; that anybody else agrees{word}"]
 
 
 def moment_text(seconds) -> str:

@@ -159,11 +159,13 @@ def judge(opinions: Sequence[Opinion], minimum: Level) -> Opinion:
     if enough:
         return enough[-1]
     if good:
-        raise _outcome(f"reproduced only at level {good[-1].value.level}, asked for {minimum} or above")
+        last = good[-1].value
+        passes = f" by {', '.join(each.id for each in last.passes)}" if last.passes else ""
+        raise _outcome(f"reproduced only at level {last.level}{passes}, asked for {minimum} or above")
     if not ordered:
         raise _outcome("every comparison inside was superseded")
-    last = ordered[-1].value
-    raise _outcome(f"not reproduced: {last.outcome}{f' ({last.cause.class_}: {last.cause.detail})' if last.cause else ''}")
+    newest = ordered[-1].value
+    raise _outcome(f"not reproduced: {newest.outcome}{f' ({newest.cause.class_}: {newest.cause.detail})' if newest.cause else ''}")
 
 
 def _replaces(newer: Comparison, older: Comparison) -> bool:

@@ -130,6 +130,9 @@ def verify_evidence(
     decision = _decision(contents, logged[-1], owners[-1][0], parsed.subject_sha256)
     checks, not_checked = _summary(everything, contents, claims, owners, trust)
     chosen = _chosen(claims, minimum, any_outcome=any_outcome)
+    level = chosen.value.level
+    if level is not None and not level.satisfies(Level.TIMES_STAMPED):
+        not_checked = (*not_checked, f"that original and rebuilt are equal at level {level}: a worker's word, which reprove compare checks")
     return Verified(chosen.name, parsed.subject_sha256, chosen, claims, decision, checks, not_checked)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.core import outcome_cases, verification_cases
+from tests.core import level_cases, outcome_cases, verification_cases
 from tests.core.cases import CASES
 
-__all__ = ["CASES", "outcome_cases", "verification_cases"]
+__all__ = ["CASES", "level_cases", "outcome_cases", "verification_cases"]

@@ -18,7 +18,7 @@ from reprove.core.outcomes import Level, Origin, Outcome
 from reprove.core.statements import comparison, decision, provenance, report, resolution
 from reprove.core.statements.codec import Hex4, Timestamp
 from reprove.core.statements.common import Statement
-from reprove.core.statements.parts import Blob, Cause, Deployment, EnvironmentRef, IndexRef, Sized, SourceRef, Stamp
+from reprove.core.statements.parts import Blob, Cause, CauseHint, Deployment, EnvironmentRef, IndexRef, Pass, Sized, SourceRef, Stamp
 from reprove.core.trust import Operator, TrustedKey, TrustedLog, TrustFile
 from reprove.signers import FileSigner, sign_statement
 
@@ -144,12 +144,20 @@ class World:
         return decision.build(value, {row.sha256: NAME})
 
     def context(
-        self, *, outcome: Outcome = Outcome.REPRODUCED, recipe: bytes = b"recipe", stamped: bool = False, attempted: bool = True
+        self,
+        *,
+        outcome: Outcome = Outcome.REPRODUCED,
+        recipe: bytes = b"recipe",
+        stamped: bool = False,
+        attempted: bool = True,
+        lower: Level | None = None,
+        passes: tuple[Pass, ...] | None = None,
+        causes: tuple[CauseHint, ...] = (),
     ) -> comparison.AttestationContext:
-        """What the attester knows; anything but ``reproduced`` is a ``differs`` of other bytes."""
+        """What the attester knows; anything but ``reproduced`` is a ``differs`` of other bytes. ``lower`` is a level below ``times-stamped``."""
         good = outcome is Outcome.REPRODUCED
-        made = FILE if good and not stamped else b"other bytes"
-        level = (Level.TIMES_STAMPED if stamped else Level.BITWISE) if good else None
+        made = FILE if good and not stamped and lower is None else b"other bytes"
+        level = (Level.TIMES_STAMPED if stamped else lower or Level.BITWISE) if good else None
         stamps = (Stamp("demo/x.py", 10, Hex4("00000000"), Hex4("00000001")),) if stamped else None
         page, source = (
             Blob(sha256(b"page")),
@@ -181,6 +189,8 @@ class World:
             outcome=outcome,
             level=level,
             stamps=stamps,
+            passes=passes,
+            causes=causes,
             cause=None if good else Cause("payload", "demo/x.py differs"),
             original=Sized(sha256(FILE), len(FILE)),
             rebuilt=report.RebuiltFile(NAME, sha256(made), len(made)),
