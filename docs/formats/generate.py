@@ -16,7 +16,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from reprove.core.digests import Sha256, sha256
-from reprove.core.outcomes import CAUSE_CLASSES, Finding, Level, Origin, Outcome
+from reprove.core.outcomes import CAUSE_CLASSES, Certainty, Finding, Level, Origin, Outcome
 from reprove.core.statements import comparison, decision, provenance, report, resolution
 from reprove.core.statements.codec import Hex4, Label, Timestamp, schema
 from reprove.core.statements.common import SHAPES, STATEMENT_TYPE, PredicateType, Statement
@@ -28,7 +28,6 @@ from reprove.core.statements.parts import (
     Blob,
     Cause,
     CauseHint,
-    Certainty,
     Deployment,
     Difference,
     Differences,

@@ -18,6 +18,8 @@ _STYLES = {
     "pending": "bold yellow",
 }
 MAX_ROWS = 20
+MAX_CAUSES = 5
+MAX_PASSES = 8
 _KINDS = {
     "https://slsa.dev/provenance/v1": "provenance",
     "https://slsa.dev/verification_summary/v1": "summary",
@@ -41,24 +43,55 @@ def rebuild(document: Json) -> None:
     if state != "done":
         _unfinished(document, state)
         return
-    outcome, level = safe(document.get("outcome", "no outcome")), document.get("level")
-    _headline(outcome, f", {safe(level)}" if level else "", document)
+    level = level_of(document)
+    _headline(safe(document.get("outcome", "no outcome")), f", {level}" if level else "", document)
     reasons_of_comparison(document)
     _proof(document)
 
 
+def level_of(document: Json) -> str:
+    """The level with what it rests on: ``normalized by wheel-generator 1``; empty without a level."""
+    level = document.get("level")
+    return f"{safe(level)}{_passes(document)}" if level else ""
+
+
+def _passes(document: Json) -> str:
+    rows = _rows(document, "passes")
+    named = ", ".join(f"{safe(row.get('id', ''), 80)} {safe(row.get('version', ''), 16)}" for row in rows[:MAX_PASSES])
+    more = f" and {len(rows) - MAX_PASSES} more" if len(rows) > MAX_PASSES else ""
+    return f" by {named}{more}" if named else ""
+
+
 def reasons_of_comparison(document: Json) -> None:
-    """Print why a comparison came out as it did: cause, findings, differences, hints."""
+    """Print why a comparison came out as it did: cause, findings, the causes of the catalogue, then the differences."""
     cause = _object(document, "cause")
     if cause:
         out(f"  cause      {safe(cause.get('class', ''))}: {safe(cause.get('detail', ''))}")
     for row in _rows(document, "findings"):
         out(f"  {safe(row.get('code', '')):<24} {safe(row.get('path', ''))}  {safe(row.get('detail', ''))}".rstrip())
+    for line in causes(document):
+        out(line)
     listed = document.get("differences")
-    differences(_rows(listed, "shown") if isinstance(listed, dict) else _rows(document, "differences"))
-    for row in _rows(document, "causes"):
-        fix = f": {safe(row['fix'])}" if row.get("fix") else ""
-        out(f"  {safe(row.get('certainty', '')):<10} {safe(row.get('id', ''))}{fix}")
+    rows = _rows(listed, "shown") if isinstance(listed, dict) else _rows(document, "differences")
+    if rows and document.get("level"):
+        out(f"  differs in what level {safe(document['level'])} leaves out:")
+    differences(rows)
+
+
+def causes(document: Json) -> list[str]:
+    """At most five causes as cards: what and how sure, how much of it, what shows it, what would remove it."""
+    rows = _rows(document, "causes")
+    lines = []
+    for row in rows[:MAX_CAUSES]:
+        count = row.get("count")
+        claimed = f" {safe(count, 20)} difference{'' if count == 1 else 's'}" if count is not None else ""
+        detail = f"   {safe(row['detail'], 400)}" if row.get("detail") else ""
+        lines.append(f"  {safe(row.get('id', ''), 80):<26} {safe(row.get('certainty', ''), 20):<12}{claimed}{detail}".rstrip())
+        if row.get("fix"):
+            lines.append(f"  {'':<26} fix: {safe(row['fix'], 400)}")
+    if len(rows) > MAX_CAUSES:
+        lines.append(f"  … and {len(rows) - MAX_CAUSES} more causes (--json)")
+    return lines
 
 
 def differences(rows: list[Json], *, most: int = MAX_ROWS) -> None:
@@ -82,6 +115,8 @@ def attestation(item: Json) -> None:
     line.append(f"{safe(word):<18}", style=style_of(item.get("outcome")) if item.get("outcome") else "")
     line.append(f" {safe(item.get('level', '')):<14} {safe(item.get('purl') or subject.get('name', ''))}  {safe(item.get('id', ''))[:16]}")
     line.append(f"  {safe(item['time'])}" if item.get("time") else "")
+    passes = _passes(item)
+    line.append(f" {passes}" if passes else "")
     _print(line)
 
 
@@ -104,7 +139,7 @@ def decision(document: Json, *, names: dict[str, str] | None = None) -> None:
         rules = ", ".join(safe(reason.get("rule", "")) for reason in _rows(row, "reasons"))
         line = Text("  ")
         line.append(f"{safe(row.get('verdict', '')):<8}", style=style_of(row.get("verdict")))
-        line.append(f" {name}   {rules}".rstrip())
+        line.append(f" {name}   {rules or level_of(row)}".rstrip())
         _print(line)
         reasons(row)
 

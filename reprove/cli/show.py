@@ -57,9 +57,11 @@ def _attestation(client: Client, identifier: str, *, as_json: bool) -> int:
         out(f"  subject    {safe(subject.get('name', ''))}  sha256:{safe(subject.get('digest', {}).get('sha256', ''))}")
     predicate = statement.get("predicate")
     predicate = predicate if isinstance(predicate, dict) else {}
-    for key in ("outcome", "level", "verdict", "operator", "deployment", "arch"):
+    for key in ("outcome", "verdict", "operator", "deployment", "arch"):
         if isinstance(predicate.get(key), str):
             out(f"  {key:<10} {safe(predicate[key])}", render.style_of(predicate[key]) if key in ("outcome", "verdict") else None)
+        if key == "outcome" and render.level_of(predicate):
+            out(f"  {'level':<10} {render.level_of(predicate)}")
     render.reasons_of_comparison(predicate)
     out(f"  reprove evidence {identifier} -o evidence.json   (--json prints all of it)")
     return common.EXIT_OK

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import click
 
+from reprove.cli import render
 from reprove.cli.terminal import error_line, out, print_json, safe, talk
 from reprove.cli.trust import chosen_trust
 from reprove.core.errors import ProblemError, VerificationError, VerificationReason
 from reprove.core.evidence import MAX_EVIDENCE_BYTES
 from reprove.core.outcomes import LEVEL_ORDER, Level, Outcome
+from reprove.core.statements.codec import to_json
+from reprove.core.statements.comparison import Comparison
 from reprove.core.times import format_time
 from reprove.core.verification import Claim, Logged, Verified, verify_evidence
 
@@ -80,8 +83,9 @@ def as_document(verified: Verified) -> dict[str, object]:
         },
         "notChecked": list(verified.not_checked),
     }
-    if claim.value.level is not None:
-        document["level"] = str(claim.value.level)
+    document |= _equality(claim.value)
+    if claim.value.causes:
+        document["causes"] = to_json(claim.value.causes)
     if verified.decision is not None:
         one = verified.decision
         document["decision"] = {"id": one.logged.id, "verdict": str(one.verdict), "policy": one.value.policy.name, "operator": one.operator}
@@ -98,8 +102,7 @@ def _claim(claim: Claim) -> dict[str, object]:
         "deployment": str(claim.value.deployment),
         "findings": [str(one.code) for one in claim.value.findings],
     }
-    if claim.value.level is not None:
-        row["level"] = str(claim.value.level)
+    row |= _equality(claim.value)
     if claim.value.worker is not None:
         row["worker"] = claim.value.worker.sha256
     if claim.value.recipe is not None:
@@ -109,6 +112,16 @@ def _claim(claim: Claim) -> dict[str, object]:
     if claim.logged.not_after is not None:
         row["notAfter"] = format_time(claim.logged.not_after)
     return row
+
+
+def _equality(value: Comparison) -> dict[str, object]:
+    """The level and the passes that it rests on; absent parts are absent."""
+    found: dict[str, object] = {}
+    if value.level is not None:
+        found["level"] = str(value.level)
+    if value.passes is not None:
+        found["passes"] = to_json(value.passes)
+    return found
 
 
 def _digests(file: Path) -> tuple[str, str]:
@@ -135,7 +148,8 @@ def _refused(error: VerificationError, *, as_json: bool) -> int:
 def _print(verified: Verified) -> None:
     value = verified.claim.value
     good = value.outcome is Outcome.REPRODUCED
-    out(f"VERIFIED   {value.outcome}{f', {value.level}' if value.level else ''}", "bold green" if good else "bold yellow")
+    level = render.level_of(_equality(value))
+    out(f"VERIFIED   {value.outcome}{f', {level}' if level else ''}", "bold green" if good else "bold yellow")
     for name, text in _lines(verified):
         out(f"  {name:<8} {safe(text)}" if len(name) <= 8 else f"  {name}  {safe(text)}")
 
@@ -145,6 +159,9 @@ def _lines(verified: Verified) -> list[tuple[str, str]]:
     rows = [("file", claim.value.original.purl), ("who", _who(claim)), ("when", _when(claim.logged)), ("what", _what(claim))]
     if claim.value.cause is not None:
         rows.append(("cause", f"{claim.value.cause.class_}: {claim.value.cause.detail}"))
+    if claim.value.causes:
+        named = claim.value.causes[: render.MAX_CAUSES]
+        rows.append(("causes", "; ".join(f"{one.certainty} {one.id}{f' (fix: {one.fix})' if one.fix else ''}" for one in named)))
     if claim.value.findings:
         rows.append(("findings", ", ".join(f"{one.code}{f' ({one.path})' if one.path else ''}" for one in claim.value.findings)))
     if len(verified.claims) > 1:

@@ -73,7 +73,8 @@ class Proven:
         item["subject"] = {"name": subjects[0].get("name", ""), "sha256": subjects[0].get("digest", {}).get("sha256", "")}
         origin = predicate.get("recipe", {}).get("origin")
         moment = self.row.not_after
-        optional = {"purl": purl, "outcome": predicate.get("outcome"), "level": predicate.get("level"), "origin": origin}
+        optional = {"purl": purl, "outcome": predicate.get("outcome"), "level": predicate.get("level"), "passes": predicate.get("passes")}
+        optional["origin"] = origin
         optional["time"] = times.rfc3339(moment) if moment is not None else None
         return item | {key: value for key, value in optional.items() if value is not None}
 

@@ -21,7 +21,7 @@ from service.records.principals import Principal, Role
 from service.records.rebuilds import RebuildRow
 from service.records.schema import request
 
-_SIGNED = ("outcome", "level", "cause", "findings", "differences", "causes", "rebuilt", "recipe", "environment", "inputs")
+_SIGNED = ("outcome", "level", "passes", "cause", "findings", "differences", "causes", "rebuilt", "recipe", "environment", "inputs")
 LOG_PART_BYTES = 4 * 1024**2
 """Most bytes of a log in one answer; the next piece starts where this one ended."""
 _CHUNK = 65536
@@ -154,7 +154,8 @@ def document(api: Api, conn: Connection, row: RebuildRow) -> dict[str, Any]:
 def _outcome(comparison: dict[str, Any]) -> dict[str, Any]:
     """The members of the rebuild JSON that a comparison settles."""
     original = comparison["original"]
-    found: dict[str, Any] = {name: comparison[name] for name in ("outcome", "level", "cause", "recipe", "stamps", "source") if name in comparison}
+    settled = ("outcome", "level", "passes", "cause", "recipe", "stamps", "source")
+    found: dict[str, Any] = {name: comparison[name] for name in settled if name in comparison}
     found |= {name: comparison.get(name, []) for name in ("findings", "causes")}
     found["original"] = {
         "sha256": original["sha256"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reprove.core.outcomes import Level, Origin, Outcome
+from reprove.core.outcomes import Certainty, Level, Origin, Outcome
 from reprove.core.states import RebuildState
 
 Schema = Mapping[str, object]
@@ -18,6 +18,26 @@ _LIST: Schema = {"type": "array", "items": {"type": "object"}}
 
 def _object(required: tuple[str, ...], **properties: Schema) -> Schema:
     return {"type": "object", "required": list(required), "properties": properties}
+
+
+_PASSES: Schema = {
+    "type": "array",
+    "minItems": 1,
+    "items": _object(("id", "version"), id=_TEXT, version={"type": "integer", "minimum": 1}),
+    "description": "With level normalized or semantic: the passes without which the bytes would not be equal.",
+}
+_CAUSES: Schema = {
+    "type": "array",
+    "items": _object(
+        ("id", "certainty"),
+        id=_TEXT,
+        certainty={"enum": [certainty.value for certainty in Certainty]},
+        fix=_TEXT,
+        detail=_TEXT,
+        count={"type": "integer", "minimum": 0},
+    ),
+    "description": "Why the bytes differ, also where they are equal at a level below bitwise.",
+}
 
 
 def page(item: Schema, *, complete: bool = False) -> Schema:
@@ -39,6 +59,7 @@ REBUILD: Schema = _object(
     waiting=_object(("reason",), reason=_TEXT, detail=_TEXT),
     outcome={"enum": [outcome.value for outcome in Outcome]},
     level={"enum": [level.value for level in Level]},
+    passes=_PASSES,
     cause=_object(("class",), **{"class": _TEXT, "detail": _TEXT}),
     findings=_LIST,
     original=_object((), sha256=_HEX, purl=_TEXT, file=_TEXT),
@@ -47,7 +68,7 @@ REBUILD: Schema = _object(
     environment=_object((), digest=_HEX),
     inputs=_LIST,
     differences=_LIST,
-    causes=_LIST,
+    causes=_CAUSES,
     attempts=_LIST,
     attestations=_LIST,
     visibility={"enum": ["public", "private"]},
@@ -79,6 +100,7 @@ ATTESTATION: Schema = _object(
     subject=_object(("name", "sha256"), name=_TEXT, sha256=_HEX),
     outcome={"enum": [outcome.value for outcome in Outcome]},
     level={"enum": [level.value for level in Level]},
+    passes=_PASSES,
     origin={"enum": [origin.value for origin in Origin]},
     time=_TEXT,
 )

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from reprove.cli import render
 from reprove.cli.progress import follow
 from reprove.cli.terminal import safe
 from reprove.client import Client
@@ -104,6 +105,8 @@ def _result(known: dict[str, object], verdict: Verdict) -> dict[str, object]:
         "rebuild": rebuild.get("id"),
         "outcome": rebuild.get("outcome", rebuild.get("state")),
         "level": rebuild.get("level"),
+        "passes": rebuild.get("passes", []),
+        "causes": rebuild.get("causes", []),
         "original": rebuild.get("original", {}).get("sha256"),
         "rebuilt": rebuild.get("rebuilt", {}).get("sha256"),
         "evidence": str(verdict.evidence) if verdict.evidence else None,
@@ -116,7 +119,8 @@ def _result(known: dict[str, object], verdict: Verdict) -> dict[str, object]:
 def _show(verdict: Verdict, settings: Settings, screen: Screen) -> None:
     rebuild = verdict.rebuild
     outcome = str(rebuild.get("outcome", rebuild.get("state", "unknown")))
-    level = f", {rebuild['level']}" if rebuild.get("level") else ""
+    reached = render.level_of(rebuild)
+    level = f", {reached}" if reached else ""
     original, rebuilt = rebuild.get("original", {}).get("sha256"), rebuild.get("rebuilt", {}).get("sha256")
     digests = f"original = rebuilt = sha256:{original}" if original and original == rebuilt else _digests(original, rebuilt)
     screen.line()
@@ -124,6 +128,10 @@ def _show(verdict: Verdict, settings: Settings, screen: Screen) -> None:
     cause = rebuild.get("cause")
     if cause:
         screen.line(f"  {'cause':<10} {safe(cause.get('class', ''))}: {safe(cause.get('detail', ''), 400)}")
+    for line in render.causes(rebuild):
+        screen.line(line)
+    if reached and rebuild.get("differences"):
+        screen.line(f"  differs in what level {safe(rebuild['level'])} leaves out:")
     for row in rebuild.get("differences", [])[:_MAX_DIFFERENCES]:
         screen.line(
             f"  {safe(row.get('field', '')):<16} {safe(row.get('path', ''))}   {safe(row.get('old', ''), 40)} -> {safe(row.get('new', ''), 40)}"
