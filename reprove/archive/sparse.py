@@ -17,6 +17,12 @@ from reprove.archive.tarblocks import BLOCK, Complain, TarError, number
 Extents = tuple[tuple[int, int], ...]
 _OLD_FIRST, _OLD_MORE = 4, 21
 _PAIR = 24
+_FORMS = {
+    b"GNU.sparse.major": frozenset({b"GNU.sparse.major", b"GNU.sparse.minor", b"GNU.sparse.name", b"GNU.sparse.realsize"}),
+    b"GNU.sparse.map": frozenset({b"GNU.sparse.map", b"GNU.sparse.size", b"GNU.sparse.numblocks", b"GNU.sparse.name"}),
+    b"GNU.sparse.offset": frozenset({b"GNU.sparse.offset", b"GNU.sparse.numbytes", b"GNU.sparse.size", b"GNU.sparse.numblocks"}),
+}
+"""The keys of the pax formats 1.0, 0.1 and 0.0, each by the key that tells it. Readers pick any where two are mixed."""
 
 
 class Sparse(NamedTuple):
@@ -78,6 +84,9 @@ def _pairs(area: bytes, offset: int) -> list[tuple[int, int]]:
 def pax_map(found: Records, feed: Feed, stored: int, limits: Limits, complain: Complain) -> Sparse | None:
     """Read the map that pax records announce, or None where they announce none. ``stored`` is the size that the header gives."""
     at = feed.offset
+    keys = {key for key in found if key.startswith(b"GNU.sparse.")}
+    if keys and not any(keys <= form for form in _FORMS.values()):
+        complain(Code.SPARSE, at, "records of a sparse file in two formats, or in none that is known")
     try:
         if b"GNU.sparse.major" in found:
             if (found[b"GNU.sparse.major"], found.get(b"GNU.sparse.minor")) != (b"1", b"0"):
@@ -91,7 +100,7 @@ def pax_map(found: Records, feed: Feed, stored: int, limits: Limits, complain: C
             starts, lengths = found[b"GNU.sparse.offset"].split(), found.get(b"GNU.sparse.numbytes", b"").split()
             values, raw = [int(value) for pair in zip(starts, lengths, strict=True) for value in pair], b""
             size = int(found[b"GNU.sparse.size"])
-        elif any(key.startswith(b"GNU.sparse.") for key in found):
+        elif keys:
             raise TarError(Code.SPARSE, "records of a sparse file without its map", at)
         else:
             return None

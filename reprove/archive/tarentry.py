@@ -18,6 +18,7 @@ _EXTENSIONS = frozenset({b"x", b"g", b"L", b"K"})
 _MAX_OCTAL = 0o7777777
 _MAX_SIZE = 0o77777777777
 _NAME_ROOM, _OWNER_ROOM = 100, 31
+_STAND_IN = b"GNUSparseFile."
 _PLACEHOLDERS = frozenset({b"././@LongSymLink", b"././@LongHardLink"})
 """What libarchive writes for the target of a link that is too long."""
 
@@ -124,13 +125,15 @@ def _entry(header: Header, extensions: tuple[Extension, ...], feed: Feed, limits
     stored = size = chosen.number(b"size", header.size, _MAX_SIZE)
     if header.kind == b"S":
         sparse = old_map(header.block, header.offset, feed, limits, complain)
+        if any(key.startswith(b"GNU.sparse.") for key in records):
+            complain(Code.SPARSE, header.offset, "a sparse file described by its header and by pax records")
     else:
         sparse = pax_map(records, feed, stored, limits, complain)
     if sparse is not None:
         if sparse.stored + (len(sparse.raw) if header.kind != b"S" else 0) != stored:
             complain(Code.SIZE, header.offset + 124, "a sparse map of another size than the header's")
         stored -= len(sparse.raw) if header.kind != b"S" else 0
-        size, path = sparse.size, records.get(b"GNU.sparse.name", path)
+        size, path = sparse.size, chosen.sparse_name(path, alone=b"path" not in records and not long)
     return Entry(header, extensions, records, path, link, uid, gid, user, group, stored, size, sparse)
 
 
@@ -158,9 +161,16 @@ class _Chosen(NamedTuple):
             return plain
         fits = value.isascii() and len(value) < _NAME_ROOM
         placed = plain in _PLACEHOLDERS and key == b"linkpath" and not fits
-        if value != plain and not placed and (fits or not _abbreviates(plain, value)) and b"GNU.sparse.name" not in self.records:
+        if value != plain and not placed and (fits or not _abbreviates(plain, value)):
             code = Code.PAX if wide is not None else Code.LONG_NAME
             self.complain(code, self.header.offset, f"a long name says {value[:80]!r} and the header {plain[:80]!r}")
+        return value
+
+    def sparse_name(self, path: bytes, *, alone: bool) -> bytes:
+        """The name of a sparse file: GNU tar gives it apart, and a stand-in for readers that know no better; with a third name they pick any."""
+        value = self.records.get(b"GNU.sparse.name", path)
+        if value != path and not (alone and _STAND_IN in path):
+            self.complain(Code.PAX, self.header.offset, f"a sparse file is called {value[:80]!r} and {path[:80]!r}")
         return value
 
     def number(self, key: bytes, plain: int, largest: int) -> int:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from reprove.archive.artifact import open_artifact
 from reprove.archive.limits import ArchiveError
+from reprove.archive.pax import as_text
 from reprove.archive.tarblocks import has_checksum
 from reprove.archive.tree import Kind, Profile
 from tests.archive.tars import GNU, USTAR, V7, Item, folder, long_name, pax, tar
@@ -62,14 +63,19 @@ def _agrees(found: Read, data: bytes) -> None:
             member = found.members[path]
             assert member.kind is _kind(info)
             assert (found.value(path, "uid"), found.value(path, "gid")) == (info.uid, info.gid)
-            assert (found.value(path, "user"), found.value(path, "group")) == (info.uname, info.gname)
+            assert (found.value(path, "user"), found.value(path, "group")) == (_shown(info.uname), _shown(info.gname))
             assert found.value(path, "mode") == f"{_type_bits(member.kind) | info.mode & 0o7777:o}"
             if member.kind is Kind.FILE:
                 stream = archive.extractfile(info)
                 assert stream is not None
                 assert member.sha256 == hashlib.sha256(stream.read()).hexdigest()
             elif member.kind in (Kind.SYMLINK, Kind.HARDLINK):
-                assert found.value(path, "target") == (info.linkname.removeprefix("./") if member.kind is Kind.HARDLINK else info.linkname)
+                target = _shown(info.linkname)
+                assert found.value(path, "target") == (target.removeprefix("./") if member.kind is Kind.HARDLINK else target)
+
+
+def _shown(text: str) -> str:
+    return as_text(text.encode("utf-8", "surrogateescape"))
 
 
 def _type_bits(kind: Kind) -> int:

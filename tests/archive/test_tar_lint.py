@@ -102,6 +102,16 @@ ATTACKS: dict[str, tuple[bytes, str]] = {
     "a sparse map that leaves the file": (tar(HOLE, Item("GNUSparseFile.0/s", b"1\n1990\n20\n".ljust(512, b"\0") + b"x" * 20)), "sparse"),
     "a sparse map of another size": (tar(HOLE, Item("GNUSparseFile.0/s", b"2\n0\n3\n2000\n0\n".ljust(512, b"\0") + b"x" * 20)), "size-differs"),
     "bytes behind a sparse map": (tar(A, HOLE, Item("GNUSparseFile.0/s", b"2\n0\n3\n2000\n0\n".ljust(500, b"\0") + b"h" * 12 + b"x" * 3)), "sparse"),
+    "a sparse file of two names": (tar(HOLE, Item("top/good", b"2\n0\n3\n2000\n0\n".ljust(512, b"\0") + b"xyz")), "pax"),
+    "a sparse file of three names": (
+        tar(HOLE, long_name(LONG), Item("GNUSparseFile.0/s", b"2\n0\n3\n2000\n0\n".ljust(512, b"\0") + b"xyz")),
+        "pax",
+    ),
+    "a sparse file in two formats": (
+        tar(pax(("GNU.sparse.map", "0,1"), ("GNU.sparse.size", "1"), ("GNU.sparse.numblocks", "1"), ("GNU.sparse.offset", "0")), Item("top/s", b"x")),
+        "sparse",
+    ),
+    "an old sparse file with records": (tar(HOLE, Item("top/s", kind=b"S", magic=GNU, tail=bytes(9), prefix=bytes(138) + b"%011o\0" % 9)), "sparse"),
     "sparse records without a map": (tar(A, pax(("GNU.sparse.name", "top/s")), Item("top/s", b"x")), "sparse"),
     "an unknown sparse version": (tar(A, pax(("GNU.sparse.major", "2"), ("GNU.sparse.minor", "0")), Item("top/s", b"x")), "sparse"),
 }
