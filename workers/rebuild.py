@@ -97,7 +97,7 @@ def run(context: WorkerContext) -> None:
 
 
 def choose(attempt: Attempt) -> Tried:
-    """Try candidates until one reproduces the original, nothing is left to try, or the budget is spent; the best one counts."""
+    """Try candidates until one reproduces the original at ``times-stamped`` or above, nothing is left, or the budget is spent; the best counts."""
     original, source = materials(attempt)
     inferred = infer(attempt, original, source)
     if isinstance(inferred, Ending):
@@ -110,11 +110,11 @@ def choose(attempt: Attempt) -> Tried:
         attempt.context.heartbeat.check()
         tried = candidate(attempt, drafts[0], inferred, original, source)
         attempt.tried.append(tried)
-        if tried.outcome is Outcome.REPRODUCED:
+        if reporting.settled(tried):
             break
     if not attempt.tried:
         return Tried(n=1, ending=Ending(Outcome.BUILD_FAILED, Cause("source-layout", "no recipe fits this source")), findings=inferred.findings)
-    return min(attempt.tried, key=lambda one: (reporting.RANK[one.outcome], -one.n))
+    return min(attempt.tried, key=reporting.order)
 
 
 def materials(attempt: Attempt) -> tuple[Path, Path]:
@@ -259,7 +259,7 @@ def report(attempt: Attempt, final: Tried) -> None:
 
 def _row(tried: Tried) -> CandidateRow:
     recipe = Blob(sha256(tried.recipe)) if tried.recipe else None
-    return CandidateRow(tried.n, tried.outcome, recipe, tried.cause, tried.needs or None)
+    return CandidateRow(tried.n, tried.outcome, recipe, tried.cause, tried.needs or None, tried.level, tried.passes)
 
 
 @contextmanager

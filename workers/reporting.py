@@ -10,9 +10,9 @@ from pathlib import Path
 from reprove.core.canonical import canonical
 from reprove.core.digests import Sha256, sha256
 from reprove.core.errors import ProblemError
-from reprove.core.outcomes import CAUSE_CLASSES, Finding, Level, Origin, Outcome
+from reprove.core.outcomes import CAUSE_CLASSES, LEVEL_ORDER, Level, Origin, Outcome
 from reprove.core.statements import report as reports
-from reprove.core.statements.codec import Facts, Hex4, Timestamp
+from reprove.core.statements.codec import Facts, Timestamp
 from reprove.core.statements.common import Statement
 from reprove.core.statements.parts import (
     Blob,
@@ -24,23 +24,28 @@ from reprove.core.statements.parts import (
     EnvironmentRef,
     FindingRow,
     Input,
+    Pass,
     Sized,
     SourceRef,
     Stamp,
+    check_causes,
+    check_findings,
+    check_outcome,
+    check_passes,
+    check_stamps,
 )
 from reprove.core.statements.report import CandidateRow, LogBlob, RebuiltFile, Report, ReportRecipe
 from reprove.core.statements.resolution import Resolution
-from workers import environments
+from workers import environments, rows
 from workers.context import WorkerContext
 from workers.ecosystems import drafts
 from workers.ecosystems.drafts import Draft
 from workers.environments import Environment
 from workers.inputs.fetch import FetchedInput
 from workers.sandbox import Collected
-from workers.steps import Ending, Output, text_of
+from workers.steps import Ending, Output, line, text_of
 
 MAX_SHOWN = 20
-MAX_FINDINGS = 100
 RANK = {
     Outcome.REPRODUCED: 0,
     Outcome.DIFFERS: 1,
@@ -51,7 +56,9 @@ RANK = {
     Outcome.NOT_ATTEMPTABLE: 6,
     Outcome.INCONCLUSIVE: 7,
 }
-"""Which candidate speaks for the attempt: the one that came furthest."""
+"""How far an outcome came."""
+_COMPARED = frozenset({Outcome.DIFFERS, Outcome.AMBIGUOUS_ARCHIVE, Outcome.LIMIT_EXCEEDED, Outcome.INCONCLUSIVE})
+"""How comparing may end when the bytes are not equal at any level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,7 @@ class Tried:
     ending: Ending | None = None
     level: Level | None = None
     stamps: tuple[Stamp, ...] | None = None
+    passes: tuple[Pass, ...] | None = None
     differences: tuple[Difference, ...] = ()
     difference_list: bytes | None = None
     difference_count: int = 0
@@ -101,6 +109,17 @@ class Tried:
         return drafts.Tried(self.draft, str(self.outcome), self.cause.class_ if self.cause else "", self.needs)
 
 
+def settled(tried: Tried) -> bool:
+    """Whether no other candidate is worth building: below ``times-stamped`` another recipe may still come closer."""
+    return tried.level is not None and tried.level.satisfies(Level.TIMES_STAMPED)
+
+
+def order(tried: Tried) -> tuple[int, int, int, int]:
+    """Sorts the candidate that speaks for the attempt first: the furthest, at the highest level, by the fewest passes, the latest."""
+    level = LEVEL_ORDER.index(tried.level) if tried.level is not None else 0
+    return RANK[tried.outcome], level, len(tried.passes or ()), -tried.n
+
+
 def facts(resolution: Resolution) -> dict[str, object]:
     """What inference and comparison may know of the resolution: names, digests, upload times."""
     original, source = resolution.original, resolution.source
@@ -119,7 +138,7 @@ def read_evidence(document: Mapping[str, object]) -> Inferred | Ending:
             if class_ in CAUSE_CLASSES[outcome]:
                 return Ending(outcome, Cause(class_, text_of(problem, "detail")))
         return Ending(Outcome.BUILD_FAILED, Cause("source-layout", text_of(problem, "detail")))
-    return Inferred(document, _findings(document))
+    return Inferred(document, rows.findings(document))
 
 
 def build_failure(document: Mapping[str, object]) -> Ending:
@@ -153,45 +172,49 @@ def read_comparison(output: Output | Ending, resolution: Resolution, tried: Trie
     bitwise = tried.rebuilt.sha256 == resolution.original.sha256
     if isinstance(output, Ending):
         return replace(tried, level=Level.BITWISE) if bitwise else replace(tried, ending=output)
-    found = (*tried.findings, *_findings(output.document))
-    unique = tuple(dict.fromkeys(found))[:MAX_FINDINGS]
-    tried = replace(tried, findings=unique, causes=())
+    found = (*tried.findings, *rows.findings(output.document))
+    unique = tuple(dict.fromkeys(found))[: rows.MAX_FINDINGS]
+    tried = replace(tried, findings=unique)
     if bitwise:
         return replace(tried, level=Level.BITWISE)
+    listed, count = rows.differences(output.document)
+    whole = canonical([rows.plain(row) for row in listed]) if listed else None
+    tried = replace(tried, differences=listed[:MAX_SHOWN], difference_list=whole, difference_count=count)
     try:
         return _judge(output.document, tried)
-    except (ProblemError, KeyError, TypeError, ValueError) as error:
-        return replace(tried, ending=Ending(Outcome.DIFFERS, Cause("container", f"the comparison could not be read: {error}"[:400])))
+    except (ProblemError, ValueError) as error:
+        detail = line(f"the comparison could not be read: {error}")
+        return replace(tried, ending=Ending(Outcome.DIFFERS, Cause("container", detail)))
 
 
 def _judge(document: Mapping[str, object], tried: Tried) -> Tried:
-    rows = document.get("differences")
-    differences = tuple(_difference(row) for row in (rows if isinstance(rows, list) else ()) if isinstance(row, Mapping))
-    count = document.get("count")
-    total = count if isinstance(count, int) and count >= len(differences) else len(differences)
-    whole = canonical([_plain(row) for row in differences]) if differences else None
-    tried = replace(tried, differences=differences[:MAX_SHOWN], difference_list=whole, difference_count=total)
-    outcome = Outcome(text_of(document, "outcome"))
-    if outcome is Outcome.REPRODUCED and text_of(document, "level") == Level.TIMES_STAMPED:
-        return replace(tried, level=Level.TIMES_STAMPED, stamps=_stamps(document.get("stamps")))
-    cause = document.get("cause")
-    table = cause if isinstance(cause, Mapping) else {}
-    if outcome is Outcome.REPRODUCED:
-        # only bytes decide bitwise, and nothing else is called equal yet
-        return replace(tried, ending=Ending(Outcome.DIFFERS, Cause("container", "the comparison claims a level that the bytes do not have")))
-    return replace(tried, ending=Ending(outcome, Cause(text_of(table, "class"), text_of(table, "detail"))))
-
-
-def _stamps(rows: object) -> tuple[Stamp, ...]:
-    """The list of stamps; the statement checks its hex and its rules, the attester applies it and hashes."""
-    listed = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
-    return tuple(Stamp(str(row["member"]), int(row["offset"]), Hex4(str(row["old"])), Hex4(str(row["new"]))) for row in listed)
+    """Raises ProblemError or ValueError for a verdict that no statement could carry: then nothing of it is believed."""
+    outcome, causes = Outcome(text_of(document, "outcome")), rows.causes(document)
+    if outcome is not Outcome.REPRODUCED:
+        table = document.get("cause")
+        cause = Cause(text_of(table, "class"), text_of(table, "detail")) if isinstance(table, Mapping) else None
+        check_outcome(outcome, None, cause)
+        check_causes(causes, outcome, None)
+        if outcome not in _COMPARED or cause is None:
+            raise ValueError(f"a comparison does not end as {outcome}")
+        return replace(tried, ending=Ending(outcome, cause), causes=causes)
+    level = Level(text_of(document, "level"))
+    if level is Level.BITWISE:
+        raise ValueError("it claims a level that the bytes do not have")
+    listed = rows.stamps(document)
+    stamps = listed if listed or level is Level.TIMES_STAMPED else None
+    check_stamps(stamps, level)
+    passes = rows.passes(document, level)
+    check_passes(passes, level)
+    check_findings(tried.findings, level)
+    return replace(tried, level=level, stamps=stamps, passes=passes, causes=causes)
 
 
 def describe(tried: Tried) -> str:
     """One line of a comparison's result."""
     if tried.level is not None:
-        return f"equal, {tried.level}"
+        passes = ", ".join(f"{one.id} {one.version}" for one in tried.passes or ())
+        return f"equal, {tried.level}" + (f" by {passes}" if passes else "")
     return f"{tried.outcome}: {tried.difference_count} differences" + (f", {tried.cause.class_}" if tried.cause else "")
 
 
@@ -240,6 +263,7 @@ def build_report(
         original=Sized(resolution.original.sha256, resolution.original.size),
         rebuilt=None if final.rebuilt is None else RebuiltFile(resolution.original.name, final.rebuilt.sha256, final.rebuilt.size),
         stamps=final.stamps,
+        passes=final.passes,
         differences=listed if final.difference_count else None,
         causes=final.causes,
         recipe=None if final.recipe is None else ReportRecipe(sha256(final.recipe), Origin.INFERRED, tuple(_because(final.draft))),
@@ -266,34 +290,3 @@ def _because(draft: Draft | None) -> list[str]:
 
 def _time(moment: datetime) -> Timestamp:
     return Timestamp(moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
-
-
-def _findings(document: Mapping[str, object]) -> tuple[FindingRow, ...]:
-    rows = document.get("findings")
-    known = {item.value for item in Finding}
-    found = []
-    for row in rows[:MAX_FINDINGS] if isinstance(rows, list) else ():
-        if isinstance(row, Mapping) and row.get("code") in known:
-            found.append(FindingRow(Finding(str(row["code"])), text_of(row, "path") or None, text_of(row, "detail") or None))
-    return tuple(found)
-
-
-def _difference(row: Mapping[str, object]) -> Difference:
-    offset = row.get("offset")
-    return Difference(
-        text_of(row, "path"),
-        text_of(row, "field", limit=60),
-        _value(row, "old"),
-        _value(row, "new"),
-        offset if isinstance(offset, int) and offset >= 0 else None,
-    )
-
-
-def _value(row: Mapping[str, object], key: str) -> str | int | None:
-    value = row.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) else text_of(row, key, limit=200) if isinstance(value, str) else None
-
-
-def _plain(row: Difference) -> dict[str, object]:
-    members = {"path": row.path, "field": row.field, "old": row.old, "new": row.new, "offset": row.offset}
-    return {key: value for key, value in members.items() if value is not None}
