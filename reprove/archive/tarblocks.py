@@ -18,6 +18,8 @@ _FIELDS = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12s")
 _USTAR, _GNU, _NONE = b"ustar\x0000", b"ustar  \0", bytes(8)
 _OCTAL = re.compile(rb" *([0-7]+)[ \0]*")
 _CHECKSUM = slice(148, 156)
+_WIDEST = 1 << 63
+"""No reader holds a number beyond this."""
 _SPACES = sum(b" " * 8)
 
 
@@ -144,10 +146,12 @@ def number(field: bytes) -> int | None:
     if not field.strip(b"\0"):
         return 0
     if field[0] == 0x80:
-        return int.from_bytes(field[1:], "big")
-    if field[0] == 0xFF:
-        return int.from_bytes(field, "big", signed=True)
-    return None
+        value = int.from_bytes(field[1:], "big")
+    elif field[0] == 0xFF:
+        value = int.from_bytes(field, "big", signed=True)
+    else:
+        return None
+    return value if -_WIDEST <= value < _WIDEST else None
 
 
 def form(block: bytes) -> bytes:

@@ -209,7 +209,7 @@ def test_every_byte_is_accounted_for(tmp_path: Path, what: str) -> None:
     base = read(tmp_path, data)
     assert base.violations == ()
     draw = random.Random(1)
-    for at in range(0, len(data), _STEP.get(what, 7)):
+    for at in range(0, len(data), _STEP.get(what, 3)):
         changed = bytearray(data)
         changed[at] ^= 1 << draw.randrange(8)
         try:
@@ -219,6 +219,7 @@ def test_every_byte_is_accounted_for(tmp_path: Path, what: str) -> None:
         assert found.codes or found.told != base.told, at
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(sorted(SMALL)),

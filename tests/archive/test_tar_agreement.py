@@ -207,7 +207,7 @@ def tars(draw: st.DrawFn) -> bytes:
 TARS = tars()
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TARS)
 def test_what_passes_lint_is_what_the_standard_library_reads(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x").write_bytes(data)
@@ -224,6 +224,7 @@ BASES = [_built(form) for form in FORMATS.values()]
 CHANGES = st.tuples(st.integers(0, 99), st.integers(0, 511), st.sampled_from(list(b"\0 0125xLag/.\x80\xff")))
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, len(BASES) - 1), st.lists(CHANGES, min_size=1, max_size=3))
 def test_a_header_changed_and_summed_anew_is_refused_or_read_alike(tmp_path: Path, which: int, changes: list[tuple[int, int, int]]) -> None:
@@ -245,7 +246,7 @@ def test_a_header_changed_and_summed_anew_is_refused_or_read_alike(tmp_path: Pat
         _agrees(found, bytes(data))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TARS, TARS)
 def test_what_is_told_alike_is_alike(tmp_path: Path, one: bytes, other: bytes) -> None:
     """Equal members, raw headers and fields mean equal bytes: nothing is left out."""

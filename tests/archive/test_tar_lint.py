@@ -57,6 +57,7 @@ ATTACKS: dict[str, tuple[bytes, str]] = {
     "a number of digits 8 and 9": (tar(Item("top/a", mode=b"0000899")), "malformed-number"),
     "a number with bytes behind it": (tar(Item("top/a", gid=b"0\0hidden")), "malformed-number"),
     "blanks for a number": (tar(Item("top/a", time=b" " * 12)), "malformed-number"),
+    "a number beyond any reader": (tar(Item("top/a", time=b"\x80" + b"\xff" * 11)), "malformed-number"),
     "a file without a size": (tar(Item("top/a", size=b"")), "malformed-number"),
     "a size that is no number": (tar(A, Item("top/b", size=b"evil")), "size-differs"),
     "a folder with a size": (tar(Item("top/d/", kind=b"5", size=512), bytes(512)), "size-differs"),
