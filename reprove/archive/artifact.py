@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from reprove.archive.limits import DEFAULT, Limits
 from reprove.archive.profiles import is_zip
-from reprove.archive.readers import Reader, Shared
 from reprove.archive.spans import open_span
 from reprove.archive.tarblocks import BLOCK
 from reprove.archive.tree import Tree
@@ -44,6 +42,10 @@ def open_pair(original: Path, rebuilt: Path, *, names: tuple[str, str] = ("", ""
         if any(zips):
             yield _open(stack, original, names[0], limits), _open(stack, rebuilt, names[1], limits)
             return
+        from concurrent.futures import ThreadPoolExecutor  # what zips need not load
+
+        from reprove.archive.readers import Reader, Shared
+
         shared = Shared()
         work = [Reader(span, name, limits, shared) for span, name in zip(spans, names, strict=True)]
         if min(span.size for span in spans) <= _BOTH_AT_ONCE:
@@ -59,6 +61,8 @@ def _open(stack: ExitStack, path: Path, name: str, limits: Limits) -> Tree:
     span = stack.enter_context(open_span(path, limits))
     head = span.read(0, BLOCK)
     if not is_zip(head, name):
+        from reprove.archive.readers import Reader, Shared
+
         return Reader(span, name, limits, Shared()).read(head)
     (tree,) = stack.enter_context(open_zip_trees((path,), names=(name,), limits=limits))
     return tree

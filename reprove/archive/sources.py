@@ -6,7 +6,6 @@ A source with a member or link that leaves its tree, or a device, is refused who
 from __future__ import annotations
 
 import bz2
-import calendar
 import gzip
 import hashlib
 import lzma
@@ -20,6 +19,7 @@ from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from reprove.archive.dostime import dos_seconds
 from reprove.archive.limits import CHUNK, DEFAULT, ArchiveError, LimitError, Limits, UnsafeSourceError
 from reprove.archive.names import complaint
 from reprove.archive.zipfiles import OpenZip, open_zip
@@ -113,16 +113,6 @@ def _zip_members(archive: OpenZip, wanted: Wanted, kept: dict[str, bytes]) -> It
             kept.setdefault(name.partition("/")[2], b"".join(archive.content(entry)))
         kind = Kind.FOLDER if entry.is_dir else Kind.FILE
         yield Member(name, kind, entry.central.size, entry.mode & 0o7777, dos_seconds(entry.central.time), None if entry.is_dir else digest)
-
-
-def dos_seconds(raw: bytes) -> int:
-    """The 4 bytes of a DOS time field as seconds since 1970, read as if UTC; the field has no zone and a step of 2 s. 0 when it is no date."""
-    time, date = struct.unpack("<HH", raw)
-    year, month, day = (date >> 9) + 1980, date >> 5 & 15, date & 31
-    hour, minute, second = time >> 11, time >> 5 & 63, (time & 31) * 2
-    if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second < 60):  # calendar
-        return 0
-    return calendar.timegm((year, month, day, hour, minute, second))
 
 
 class Capped(RawIOBase):

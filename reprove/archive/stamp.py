@@ -10,9 +10,9 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from reprove.archive.dostime import dos_seconds
 from reprove.archive.limits import CHUNK
 from reprove.archive.model import DOS_TIME_SIZE, Entry, Zip
-from reprove.archive.sources import dos_seconds
 from reprove.archive.view import View
 from reprove.core.digests import Sha256
 from reprove.core.errors import CallerError

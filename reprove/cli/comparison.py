@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from rich.text import Text
-
-from reprove.cli import render
-from reprove.cli.terminal import out, safe
+from reprove.cli.terminal import out, safe, style_of
 from reprove.problems import Json
 
-MAX_CAUSES = 5
 MAX_MEMBERS = 20
 _NAMES = 4
 """Fields that one line of the member table names."""
@@ -23,7 +19,11 @@ def show(document: Json, level: str, *, equal: bool, explain: bool) -> None:
         out(f"  {safe(row['code']):<18} {safe(row['path'])}  {safe(row['detail'])}")
     if len(document["findings"]) > MAX_MEMBERS:
         out(f"  … and {len(document['findings']) - MAX_MEMBERS} more findings (--json)")
-    _causes(document)
+    if document["causes"]:
+        from reprove.cli import render  # loads what a pipe without causes needs none of
+
+        for line in render.causes(document):
+            out(line)
     if explain:
         _details(document)
     else:
@@ -34,25 +34,14 @@ def _verdict(document: Json, level: str, *, equal: bool) -> None:
     reached, cause = document["level"], document.get("cause")
     word = "EQUAL" if equal else "AMBIGUOUS" if document["outcome"] == "ambiguous-archive" else "DIFFERS"
     passes = ", ".join(f"{safe(one['id'])} {one['version']}" for one in document.get("passes", ()))
-    line = Text(f"{word}{f', {reached}' if reached else ''}", style=render.style_of("reproduced" if equal else "differs"))
-    line.append(f" by {passes}" if passes else "")
-    out(line.plain, str(line.style))
+    style = style_of("reproduced" if equal else "differs")
+    out(f"{word}{f', {reached}' if reached else ''}{f' by {passes}' if passes else ''}", style)
     out(f"  original   sha256:{document['original']['sha256']}")
     out(f"  rebuilt    sha256:{document['rebuilt']['sha256']}")
     if reached and not equal:
         out(f"  equal only at {reached}; {level} was asked for")
     if cause:
         out(f"  because    {safe(cause['class'])}: {safe(cause['detail'], 400)}")
-
-
-def _causes(document: Json) -> None:
-    causes = document["causes"]
-    for one in causes[:MAX_CAUSES]:
-        out(f"  {safe(one['id']):<26} {safe(one['certainty']):<12} {one['count']:,} of {document['count']:,} differences   {safe(one['detail'])}")
-        if one["fix"]:
-            out(f"  {'':<26} fix: {safe(one['fix'], 400)}")
-    if len(causes) > MAX_CAUSES:
-        out(f"  … and {len(causes) - MAX_CAUSES} more causes (--json)")
 
 
 def _members(document: Json) -> None:
@@ -83,6 +72,8 @@ def _label(row: Json) -> str:
 
 
 def _details(document: Json) -> None:
+    from reprove.cli import render
+
     render.differences(document["differences"], most=len(document["differences"]))
     left = document["count"] - len(document["differences"])
     if left > 0:

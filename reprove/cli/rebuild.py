@@ -7,7 +7,7 @@ import time
 import click
 
 from reprove.cli import common, progress, render
-from reprove.cli.terminal import out, print_json, safe, talk
+from reprove.cli.terminal import out, print_json, safe, style_of, talk
 from reprove.client import Client
 from reprove.problems import Json
 
@@ -85,7 +85,7 @@ def _ended(document: Json, decided: Json | None, policy: str | None, *, as_json:
         return code if code != common.EXIT_OK else common.EXIT_INFRASTRUCTURE
     verdict = decided.get("verdict", decided.get("state"))
     if not as_json:
-        out(f"{safe(verdict).upper()} by policy {safe(policy)}", render.style_of(verdict))
+        out(f"{safe(verdict).upper()} by policy {safe(policy)}", style_of(verdict))
         for row in decided.get("artifacts", []):
             render.reasons(row)
     if verdict == "signing":

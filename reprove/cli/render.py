@@ -6,17 +6,9 @@ from typing import Any
 
 from rich.text import Text
 
-from reprove.cli.terminal import out, safe, short
+from reprove.cli.terminal import out, safe, short, style_of
 from reprove.problems import Json
 
-_STYLES = {
-    "reproduced": "bold green",
-    "differs": "bold red",
-    "ambiguous-archive": "bold red",
-    "allow": "bold green",
-    "deny": "bold red",
-    "pending": "bold yellow",
-}
 MAX_ROWS = 20
 MAX_CAUSES = 5
 MAX_PASSES = 8
@@ -26,11 +18,6 @@ _KINDS = {
     "urn:reprove:predicate:comparison:v0.1": "comparison",
     "urn:reprove:predicate:decision:v0.1": "decision",
 }
-
-
-def style_of(word: object) -> str:
-    """The colour of an outcome or verdict; what ended without one is yellow."""
-    return _STYLES.get(str(word), "bold yellow")
 
 
 def rebuild(document: Json) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from reprove.cli import common, render
-from reprove.cli.terminal import out, print_json, safe
+from reprove.cli.terminal import out, print_json, safe, style_of
 from reprove.client import Client
 from reprove.problems import Json
 
@@ -59,7 +59,7 @@ def _attestation(client: Client, identifier: str, *, as_json: bool) -> int:
     predicate = predicate if isinstance(predicate, dict) else {}
     for key in ("outcome", "verdict", "operator", "deployment", "arch"):
         if isinstance(predicate.get(key), str):
-            out(f"  {key:<10} {safe(predicate[key])}", render.style_of(predicate[key]) if key in ("outcome", "verdict") else None)
+            out(f"  {key:<10} {safe(predicate[key])}", style_of(predicate[key]) if key in ("outcome", "verdict") else None)
         if key == "outcome" and render.level_of(predicate):
             out(f"  {'level':<10} {render.level_of(predicate)}")
     render.reasons_of_comparison(predicate)

@@ -8,12 +8,25 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from rich.console import Console
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Console  # takes time to load, and a pipe needs none of it
 
 MAX_FIELD = 2000
+_STYLES = {
+    "reproduced": "bold green",
+    "differs": "bold red",
+    "ambiguous-archive": "bold red",
+    "allow": "bold green",
+    "deny": "bold red",
+    "pending": "bold yellow",
+}
+
+
+def style_of(word: object) -> str:
+    """The colour of an outcome or verdict; what ended without one is yellow."""
+    return _STYLES.get(str(word), "bold yellow")
 
 
 def safe(text: object, limit: int = MAX_FIELD) -> str:
@@ -30,6 +43,8 @@ def safe_lines(text: str) -> str:
 
 def console(stream: TextIO) -> Console:
     """A console for ``stream``: colours only on a terminal without NO_COLOR; no mark-up, no guessing at what text means."""
+    from rich.console import Console
+
     terminal = stream.isatty()
     return Console(
         file=stream, markup=False, highlight=False, emoji=False, soft_wrap=True, no_color=None if terminal else True, force_terminal=terminal
@@ -38,20 +53,35 @@ def console(stream: TextIO) -> Console:
 
 def out(line: str = "", style: str | None = None) -> None:
     """Print one line of data."""
-    console(sys.stdout).print(Text(line, style=style or ""))
+    _line(sys.stdout, line, style)
 
 
 def talk(line: str = "", style: str | None = None) -> None:
     """Print one line of talk."""
-    console(sys.stderr).print(Text(line, style=style or ""))
+    _line(sys.stderr, line, style)
 
 
 def error_line(message: str, slug: str = "") -> None:
     """The one line of a bad end, with its slug."""
+    if not sys.stderr.isatty():
+        _line(sys.stderr, f"{safe(message)}{f'  {slug}' if slug else ''}", None)
+        return
+    from rich.text import Text
+
     text = Text(safe(message))
     if slug:
         text.append(f"  {slug}", style="dim")
     console(sys.stderr).print(text)
+
+
+def _line(stream: TextIO, line: str, style: str | None) -> None:
+    """One line, with its style on a terminal and as it is in a pipe."""
+    if not stream.isatty():
+        stream.write(f"{line}\n")
+        return
+    from rich.text import Text
+
+    console(stream).print(Text(line, style=style or ""))
 
 
 def print_json(document: Any) -> None:  # noqa: ANN401  # any JSON value

@@ -7,35 +7,28 @@ then stamps, then the canonical form, then named passes; what is left ``differs`
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reprove.archive.artifact import open_artifact, open_pair
 from reprove.archive.limits import DEFAULT, ArchiveError, LimitError, Limits
-from reprove.archive.sources import Source
-from reprove.archive.stamp import StampRefusedError, Window
+from reprove.archive.stamp import StampRefusedError
 from reprove.archive.tree import Tree, Weight
-from reprove.compare import stamping
 from reprove.compare.claims import false_claims
 from reprove.compare.delta import delta
 from reprove.compare.files import file_sha256, same_bytes
 from reprove.compare.reasons import cause_of, explained
 from reprove.compare.result import MAX_DIFFERENCES, MAX_FINDINGS, Cause, Comparison, FindingRow, cut
 from reprove.compare.shown import content_rows
-from reprove.compare.sourced import SourceIndex
 from reprove.core.outcomes import Finding, Level, Outcome
+
+if TYPE_CHECKING:
+    from reprove.compare.stamping import Origin  # whoever has a source has loaded what reads it; two files alone need none of it
 
 _BUDGET = 256 * 1024**2
 """Bytes of differing contents that one side may keep at hand; what does not fit is unequal and unexplained."""
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where the rebuilt artifact comes from, for stamps and for members that nothing explains. Without a ``window`` nothing is stamped."""
-
-    source: Source
-    window: Window | None = None
 
 
 def compare_files(
@@ -84,9 +77,8 @@ def _unreadable(original: Path, rebuilt: Path, names: tuple[str, str], limits: L
 
 
 def _judge(old: Tree, new: Tree, origin: Origin | None) -> Comparison:
-    index = None if origin is None else SourceIndex(origin.source)
     lies = [list(islice(false_claims(tree), MAX_FINDINGS)) for tree in (old, new)]
-    findings = [*_findings(old, lies[0]), *(stamping.unsourced(old, new, index) if index else ())]
+    findings = [*_findings(old, lies[0]), *(origin.unsourced(old, new) if origin else ())]
     base = Comparison(outcome=Outcome.DIFFERS, original=old.sha256, rebuilt=new.sha256, findings=bounded(findings))
     found = delta(old, new)
     paths = {member.path for member, _ in found.contents}
@@ -98,9 +90,9 @@ def _judge(old: Tree, new: Tree, origin: Origin | None) -> Comparison:
         if violation is not None:
             return replace(shown, outcome=Outcome.AMBIGUOUS_ARCHIVE, cause=Cause("ambiguous-archive", violation))
         refused = StampRefusedError("")
-        if index is not None and origin is not None and origin.window is not None:
+        if origin is not None:
             try:
-                stamps = stamping.stamps(old, new, index, origin.window)
+                stamps = origin.stamps(old, new)
             except StampRefusedError as error:
                 refused = error
                 shown = replace(shown, unstamped=cut(f"{error.member}: {error.detail}" if error.member else error.detail))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reprove.archive.dostime import dos_seconds
 from reprove.archive.model import Entry
-from reprove.archive.sources import Source, dos_seconds
+from reprove.archive.sources import Source
 from reprove.archive.stamp import Stamp, StampRefusedError, Window, plan, stamped_sha256
 from reprove.archive.tree import Kind, Tree
 from reprove.archive.ziptree import ZipTree
@@ -26,30 +27,36 @@ def stamp_window(source: Source, uploaded: int) -> Window:
     return Window(min(times, default=uploaded) - ZONE_SLACK, uploaded + UPLOAD_SLACK)
 
 
-def stamps(original: Tree, rebuilt: Tree, index: SourceIndex, window: Window) -> tuple[Stamp, ...]:
-    """The stamps that make the rebuilt bytes the original's. Raises :class:`StampRefusedError` when no allowed stamps do."""
-    if not isinstance(original, ZipTree) or not isinstance(rebuilt, ZipTree):
-        raise StampRefusedError("only zip archives are stamped")
-    ours = rebuilt.archive
+class Origin:
+    """Where the rebuilt artifact comes from, for stamps and for members that nothing explains. Without a ``window`` nothing is stamped."""
 
-    def generated(entry: Entry) -> bool:
-        member = None if in_dist_info(entry.name) else index.same(entry.name, ours.zip.digest(entry.name))
-        if member is None:
-            return True
-        # a file that the build wrote again, with the same bytes, has the build's time on both headers; the build is after the upload
-        seconds = dos_seconds(entry.central.time)
-        return entry.local.time == entry.central.time and seconds > window.last - UPLOAD_SLACK and not kept_time(seconds, member.mtime)
+    def __init__(self, source: Source, window: Window | None = None) -> None:
+        self._index = SourceIndex(source)
+        self._window = window
 
-    found = plan(original.archive.zip, ours.zip, generated, window)
-    if stamped_sha256(ours.view, found) != original.sha256:
-        raise StampRefusedError("the archives differ in more than times")
-    return found
+    def stamps(self, original: Tree, rebuilt: Tree) -> tuple[Stamp, ...]:
+        """The stamps that make the rebuilt bytes the original's. Raises :class:`StampRefusedError` when no allowed stamps do."""
+        if self._window is None or not isinstance(original, ZipTree) or not isinstance(rebuilt, ZipTree):
+            raise StampRefusedError("")
+        window, ours = self._window, rebuilt.archive
 
+        def generated(entry: Entry) -> bool:
+            member = None if in_dist_info(entry.name) else self._index.same(entry.name, ours.zip.digest(entry.name))
+            if member is None:
+                return True
+            # a file that the build wrote again, with the same bytes, has the build's time on both headers; the build is after the upload
+            seconds = dos_seconds(entry.central.time)
+            return entry.local.time == entry.central.time and seconds > window.last - UPLOAD_SLACK and not kept_time(seconds, member.mtime)
 
-def unsourced(original: Tree, rebuilt: Tree, index: SourceIndex) -> Iterator[FindingRow]:
-    """Members of the original that neither the source nor the rebuilt archive has."""
-    ours = {member.path for member in rebuilt.members}
-    for member in original.members:
-        if member.kind in (Kind.FOLDER, Kind.CONTAINER) or member.path in ours or index.same(member.path, member.sha256) is not None:
-            continue
-        yield FindingRow(Finding.UNSOURCED_MEMBERS, cut(member.path), "in the original, in neither source nor rebuilt")
+        found = plan(original.archive.zip, ours.zip, generated, window)
+        if stamped_sha256(ours.view, found) != original.sha256:
+            raise StampRefusedError("the archives differ in more than times")
+        return found
+
+    def unsourced(self, original: Tree, rebuilt: Tree) -> Iterator[FindingRow]:
+        """Members of the original that neither the source nor the rebuilt archive has."""
+        ours = {member.path for member in rebuilt.members}
+        for member in original.members:
+            if member.kind in (Kind.FOLDER, Kind.CONTAINER) or member.path in ours or self._index.same(member.path, member.sha256) is not None:
+                continue
+            yield FindingRow(Finding.UNSOURCED_MEMBERS, cut(member.path), "in the original, in neither source nor rebuilt")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from reprove.archive.sources import read_source
-from reprove.compare.engine import Origin, compare_files
+from reprove.compare.engine import compare_files
 from reprove.compare.result import Comparison
-from reprove.compare.stamping import stamp_window
+from reprove.compare.stamping import Origin, stamp_window
 from tests.archive.zips import UPLOADED, sdist
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reprove.archive.sources import dos_seconds
+from reprove.archive.dostime import dos_seconds
 from reprove.archive.structure import Notes
 from reprove.core.outcomes import Finding, Level, Outcome
 from tests.archive.zips import LATER, MTIME, TIME, UPLOADED, Part, sdist, wheel, wheel_parts, zip_bytes

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from reprove.archive.limits import ArchiveError, LimitError
 from reprove.archive.sources import read_source
-from reprove.compare.engine import Origin, compare_files
+from reprove.compare.engine import compare_files
 from reprove.compare.result import FindingRow
-from reprove.compare.stamping import stamp_window
+from reprove.compare.stamping import Origin, stamp_window
 from reprove.core.outcomes import Finding
 
 LATER_SECONDS = 3600

@@ -15,9 +15,10 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
+from reprove.archive.dostime import dos_seconds
 from reprove.archive.limits import ArchiveError, LimitError, UnsafeSourceError
 from reprove.archive.nested import find
-from reprove.archive.sources import Source, dos_seconds, read_source
+from reprove.archive.sources import Source, read_source
 from reprove.archive.zipfiles import OpenZip, open_zip
 from reprove.compare.files import file_sha256
 from reprove.compare.sourced import SourceIndex, in_dist_info
