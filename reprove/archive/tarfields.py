@@ -43,7 +43,8 @@ def details(member: Member, limits: Limits, *, deb: bool) -> tuple[Field, ...]:
     found = [Field("mode", f"{_TYPE_BITS[kind] | mode & 0o7777:o}", owned, at + 100)]
     if kind is not Kind.SYMLINK:  # nothing acts on the mode of a link
         found.append(Field("executable", "yes" if mode & 0o111 else "no", Weight.DATA, at + 100))
-        found.append(Field("set-id", f"{mode & 0o7000:o}", Weight.DATA, at + 100))
+        if mode & 0o7000:
+            found.append(Field("set-id", f"{mode & 0o7000:o}", Weight.DATA, at + 100))
     found += [
         Field("time", _time(entry.records.get(b"mtime"), header.time), Weight.NOISE, at + 136),
         Field("uid", entry.uid, owned, at + 108),

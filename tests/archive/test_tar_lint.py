@@ -209,6 +209,12 @@ def test_what_an_extractor_acts_on_is_data(tmp_path: Path, what: str) -> None:
     assert other.canonical != base.canonical
 
 
+def test_a_plain_folder_counts_for_nothing_but_being_there(tmp_path: Path) -> None:
+    found = read(tmp_path, tar(folder("top/"), folder("top/s", mode=0o2775), A), "x.tar")
+    assert found.data("top") == {"executable": "yes"}
+    assert found.data("top/s") == {"executable": "yes", "set-id": "2000"}
+
+
 def test_both_spellings_of_an_attribute_are_one(tmp_path: Path) -> None:
     one = read(tmp_path, tar(pax(("SCHILY.xattr.user.x", "v")), A), "x.tar")
     both = read(tmp_path, tar(pax(("LIBARCHIVE.xattr.user.x", "dg"), ("SCHILY.xattr.user.x", "v")), A), "x.tar")
