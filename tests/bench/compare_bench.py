@@ -167,12 +167,12 @@ def scaled_pairs(cache: Path, sizes: tuple[int, ...]) -> Iterator[Pair]:
         plain = cache / "made" / f"generated-{size}" / "generated-1.0-py3-none-any.whl"
         if not plain.exists():
             plain.parent.mkdir(parents=True, exist_ok=True)
-            noise = b"".join(hashlib.sha256(b"%d" % number).digest() for number in range(size * 1024**2 // 32))
-            with zipfile.ZipFile(plain, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            noise = "".join(hashlib.sha256(b"%d" % number).hexdigest() for number in range(size * 1024**2 // 64)).encode()
+            with zipfile.ZipFile(plain, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
                 for number in range(size * 8):
                     part = noise[number * len(noise) // (size * 8) : (number + 1) * len(noise) // (size * 8)]
                     archive.writestr(zipfile.ZipInfo(f"generated/part{number}.bin", (2024, 1, 2, 3, 4, 4)), part + part[: len(part) // 2])
-        yield Pair(f"generated {size} MiB, recompressed", *rewritten(plain.parent, plain, "level9", level=9), {})
+        yield Pair(f"generated {size} MiB, recompressed", *rewritten(plain.parent, plain, "level1", level=1), {})
 
 
 IN_PROCESS = """
