@@ -164,7 +164,7 @@ def rebuilt_pyyaml(cache: Path) -> Path:
 def scaled_pairs(cache: Path, sizes: tuple[int, ...]) -> Iterator[Pair]:
     """Generated wheels of so many MiB, recompressed: the cost has to be linear."""
     for size in sizes:
-        plain = cache / "made" / f"generated-{size}" / "generated-1.0-py3-none-any.whl"
+        plain = cache / "made" / f"generated-{size}" / "generated.zip"
         if not plain.exists():
             plain.parent.mkdir(parents=True, exist_ok=True)
             noise = "".join(hashlib.sha256(b"%d" % number).hexdigest() for number in range(size * 1024**2 // 64)).encode()
