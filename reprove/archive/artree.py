@@ -13,10 +13,10 @@ from typing import NamedTuple
 from reprove.archive.limits import ArchiveError, LimitError, Limits
 from reprove.archive.model import Code
 from reprove.archive.names import complaint
-from reprove.archive.pax import as_text
 from reprove.archive.spans import Span
 from reprove.archive.structure import Notes
 from reprove.archive.tarfields import moment
+from reprove.archive.texts import as_text
 from reprove.archive.tree import Field, Kind, Member, Weight
 
 MAGIC = b"!<arch>\n"

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from reprove.archive.limits import CHUNK, ArchiveError, LimitError, Limits
 from reprove.archive.model import Code
 from reprove.archive.spans import Span
+from reprove.archive.texts import as_text
 
 MAGIC = b"\x1f\x8b"
 TRAILER = 8
@@ -71,7 +72,7 @@ def _text(start: bytes, at: int, limits: Limits) -> tuple[str, int]:
     end = start.find(b"\0", at, at + limits.name + 1)
     if end < 0:
         raise LimitError(f"a text in a gzip header is longer than {limits.name} bytes or has no end", offset=at)
-    return start[at:end].decode("latin-1"), end + 1
+    return as_text(start[at:end]), end + 1
 
 
 def inflate(span: Span, at: int, ends: list[int]) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 from reprove.archive.model import Code
 from reprove.archive.tarblocks import Complain
+from reprove.archive.texts import as_text
 
 Records = dict[bytes, bytes]
 _LENGTH = re.compile(rb"([1-9][0-9]{0,9}) ")
@@ -106,7 +107,7 @@ def attributes(found: Records) -> tuple[dict[str, str], str | None]:
             name = b"flags" if key == FLAGS else b"security.selinux"
         else:
             continue
-        text, shown = as_text(name), as_text(plain)
+        text, shown = as_text(name), "unreadable" if plain is None else as_text(plain)
         if plain is None or result.setdefault(text, shown) != shown:
             wrong = f"the attribute {text} in two spellings that disagree, or in none that can be read"
     return result, wrong
@@ -117,14 +118,3 @@ def _base64(value: bytes) -> bytes | None:
         return base64.b64decode(value + b"=" * (-len(value) % 4), validate=True)
     except (binascii.Error, ValueError):
         return None
-
-
-def as_text(value: bytes | None) -> str:
-    """Bytes of a header as text that is safe to show; bytes that differ give texts that differ."""
-    if value is None:
-        return "unreadable"
-    try:
-        text = value.decode("utf-8")
-    except UnicodeDecodeError:
-        return "hex " + value.hex()
-    return text if text.isprintable() and not text.startswith("hex ") else "hex " + value.hex()

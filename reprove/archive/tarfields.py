@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from reprove.archive import pax
 from reprove.archive.limits import Limits
 from reprove.archive.model import Code
-from reprove.archive.pax import as_text
 from reprove.archive.spans import Feed
 from reprove.archive.tarblocks import BLOCK, form
 from reprove.archive.tarentry import Entry, Extension, read_entry
+from reprove.archive.texts import as_text
 from reprove.archive.tree import Field, Kind, Member, Weight
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -181,7 +181,7 @@ class Walk:
             if kind is not Kind.FILE:
                 self._complain(Code.SPARSE, header.offset, f"a sparse {kind}")
             self._strict.add(Code.SPARSE, self._current, header.offset, "a sparse file, which some readers do not expand")
-        if header.link and kind not in (Kind.HARDLINK, Kind.SYMLINK):
+        if entry.link and kind not in (Kind.HARDLINK, Kind.SYMLINK):
             self._complain(Code.SLACK, header.offset + 157, f"a link target on a {kind}")
         return kind
 

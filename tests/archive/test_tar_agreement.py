@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from reprove.archive.artifact import open_artifact
 from reprove.archive.limits import ArchiveError
-from reprove.archive.pax import as_text
 from reprove.archive.tarblocks import has_checksum
+from reprove.archive.texts import as_text
 from reprove.archive.tree import Kind, Profile
 from tests.archive.tars import GNU, USTAR, V7, Item, folder, long_name, pax, tar
 from tests.archive.trees import Read, read

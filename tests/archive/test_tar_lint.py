@@ -51,6 +51,8 @@ ATTACKS: dict[str, tuple[bytes, str]] = {
     "bytes where GNU has no prefix": (tar(Item("top/a", magic=GNU, prefix=b"evil")), "header-slack"),
     "an unknown magic": (tar(Item("top/a", magic=b"ustar\0  ")), "header-slack"),
     "a link target on a file": (tar(Item("top/a", b"x", link="evil")), "header-slack"),
+    "a pax link target on a file": (tar(pax(("linkpath", LONG)), Item("top/a", b"x")), "header-slack"),
+    "a link target on a pax header": (tar(Item("x", record("path", "top/a"), kind=b"x", link="hidden"), A), "header-slack"),
     "bytes in the padding of content": (tar(Item("top/a", b"x", padding=b"\0" * 500 + b"h" * 11)), "padding"),
     "bytes in the padding of a pax header": (tar(Item("x", record("path", "top/a"), kind=b"x", padding=b"h" * 498), A), "padding"),
     "a number with a sign": (tar(Item("top/a", uid=b"-1")), "malformed-number"),
