@@ -171,6 +171,8 @@ class Walk:
                 self._complain(Code.KIND, header.offset + 156, "a file whose name ends in a slash")
                 return Kind.FILE
             kind = Kind.FOLDER  # how the old format spells it
+        elif header.kind == b"\0" and header.name.endswith(b"/"):
+            self._complain(Code.KIND, header.offset + 156, "an old file whose short name ends in a slash, so that some readers make it a folder")
         elif slash and kind is not Kind.FOLDER:
             self._complain(Code.KIND, header.offset + 156, f"a {kind} whose name ends in a slash")
         if kind is not Kind.FILE and entry.stored:
@@ -178,7 +180,7 @@ class Walk:
         if kind in (Kind.CHARACTER, Kind.BLOCK, Kind.FIFO):
             self._strict.add(Code.SPECIAL, self._current, header.offset, f"a {kind}")
         if entry.sparse is not None:
-            if kind is not Kind.FILE:
+            if kind is not Kind.FILE or header.kind == b"\0":
                 self._complain(Code.SPARSE, header.offset, f"a sparse {kind}")
             self._strict.add(Code.SPARSE, self._current, header.offset, "a sparse file, which some readers do not expand")
         if entry.link and kind not in (Kind.HARDLINK, Kind.SYMLINK):

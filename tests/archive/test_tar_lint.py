@@ -72,6 +72,7 @@ ATTACKS: dict[str, tuple[bytes, str]] = {
     "an unknown type": (tar(Item("top/a", b"x", kind=b"7")), "kind-differs"),
     "a volume label": (tar(Item("label", kind=b"V"), A), "kind-differs"),
     "a file named like a folder": (tar(Item("top/a/", b"x")), "kind-differs"),
+    "an old file cut to a folder's name": (tar(pax(("path", "top/" + "d/" * 60 + "x")), Item("top/d/d/", b"x", kind=b"\0")), "kind-differs"),
     "an old folder with content": (tar(Item("top/a/", b"x", kind=b"\0", magic=V7)), "kind-differs"),
     "a pax path that a header could hold": (tar(pax(("path", "top/evil")), Item("top/good", b"x")), "pax"),
     "a long pax path unlike the header": (tar(pax(("path", LONG)), Item("top/good", b"x")), "pax"),
@@ -115,6 +116,7 @@ ATTACKS: dict[str, tuple[bytes, str]] = {
         "sparse",
     ),
     "an old sparse file with records": (tar(HOLE, Item("top/s", kind=b"S", magic=GNU, tail=bytes(9), prefix=bytes(138) + b"%011o\0" % 9)), "sparse"),
+    "a sparse file of the old kind": (tar(HOLE, Item("GNUSparseFile.0/s", b"1\n0\n3\n".ljust(512, b"\0") + b"xyz", kind=b"\0")), "sparse"),
     "sparse records without a map": (tar(A, pax(("GNU.sparse.name", "top/s")), Item("top/s", b"x")), "sparse"),
     "an unknown sparse version": (tar(A, pax(("GNU.sparse.major", "2"), ("GNU.sparse.minor", "0")), Item("top/s", b"x")), "sparse"),
 }
