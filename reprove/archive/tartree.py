@@ -167,7 +167,7 @@ class Walk:
             return Kind.FILE
         slash = entry.path.endswith(b"/") or path == ROOT
         if kind is Kind.FILE and slash:
-            if header.kind != b"\0" or entry.stored:
+            if header.kind != b"\0" or entry.stored or not header.name.endswith(b"/"):
                 self._complain(Code.KIND, header.offset + 156, "a file whose name ends in a slash")
                 return Kind.FILE
             kind = Kind.FOLDER  # how the old format spells it

@@ -73,6 +73,7 @@ ATTACKS: dict[str, tuple[bytes, str]] = {
     "a volume label": (tar(Item("label", kind=b"V"), A), "kind-differs"),
     "a file named like a folder": (tar(Item("top/a/", b"x")), "kind-differs"),
     "an old file cut to a folder's name": (tar(pax(("path", "top/" + "d/" * 60 + "x")), Item("top/d/d/", b"x", kind=b"\0")), "kind-differs"),
+    "an old folder cut to a file's name": (tar(pax(("path", "top/" + "d/" * 60)), Item("top/d", kind=b"\0")), "kind-differs"),
     "an old folder with content": (tar(Item("top/a/", b"x", kind=b"\0", magic=V7)), "kind-differs"),
     "a pax path that a header could hold": (tar(pax(("path", "top/evil")), Item("top/good", b"x")), "pax"),
     "a long pax path unlike the header": (tar(pax(("path", LONG)), Item("top/good", b"x")), "pax"),
