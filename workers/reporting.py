@@ -85,6 +85,7 @@ class Tried:
     ending: Ending | None = None
     level: Level | None = None
     stamps: tuple[Stamp, ...] | None = None
+    unstamped: str | None = None
     passes: tuple[Pass, ...] | None = None
     differences: tuple[Difference, ...] = ()
     difference_list: bytes | None = None
@@ -207,7 +208,8 @@ def _judge(document: Mapping[str, object], tried: Tried) -> Tried:
     passes = rows.passes(document, level)
     check_passes(passes, level)
     check_findings(tried.findings, level)
-    return replace(tried, level=level, stamps=stamps, passes=passes, causes=causes)
+    unstamped = None if level is Level.TIMES_STAMPED else text_of(document, "unstamped") or None
+    return replace(tried, level=level, stamps=stamps, unstamped=unstamped, passes=passes, causes=causes)
 
 
 def describe(tried: Tried) -> str:
@@ -263,6 +265,7 @@ def build_report(
         original=Sized(resolution.original.sha256, resolution.original.size),
         rebuilt=None if final.rebuilt is None else RebuiltFile(resolution.original.name, final.rebuilt.sha256, final.rebuilt.size),
         stamps=final.stamps,
+        unstamped=final.unstamped,
         passes=final.passes,
         differences=listed if final.difference_count else None,
         causes=final.causes,

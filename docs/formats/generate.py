@@ -118,6 +118,7 @@ CANONICAL = replace(
     BITWISE,
     level=Level.CANONICAL,
     rebuilt=RebuiltFile(WHEEL, digest("recompressed"), 1240),
+    unstamped="demo/net.py: its compressed bytes differ",
     differences=Differences(1, (Difference("demo/net.py", "deflate", "zlib level 6", "another encoder", 34),), Blob(digest("noise"))),
     causes=(CauseHint(Label("deflate"), Certainty.PROVED, "compress with the zlib that made the original", "demo/net.py: 812 against 840 bytes", 1),),
 )
@@ -272,12 +273,14 @@ def outcome_rules() -> list[dict[str, Any]]:
             then = {
                 "required": ["cause"],
                 "properties": {"cause": {"properties": {"class": {"enum": sorted(CAUSE_CLASSES[outcome])}}}},
-                "not": {"anyOf": [{"required": ["level"]}, {"required": ["stamps"]}, {"required": ["passes"]}]},
+                "not": {"anyOf": [{"required": ["level"]}, {"required": ["stamps"]}, {"required": ["unstamped"]}, {"required": ["passes"]}]},
             }
         rules.append({"if": condition, "then": then})
     masked = {"properties": {"level": {"enum": sorted(MASKED)}}, "required": ["level"]}
     named = {"required": ["passes"], "properties": {"passes": {"minItems": 1, "items": {"properties": {"version": {"minimum": 1}}}}}}
     rules.append({"if": masked, "then": named, "else": {"not": {"required": ["passes"]}}})
+    equal = {"properties": {"level": {"enum": [str(Level.BITWISE), str(Level.TIMES_STAMPED)]}}, "required": ["level"]}
+    rules.append({"if": equal, "then": {"not": {"required": ["unstamped"]}}})
     rules.append({"properties": {"causes": {"maxItems": MAX_CAUSES}}})
     return rules
 

@@ -54,6 +54,8 @@ def reasons_of_comparison(document: Json) -> None:
     cause = _object(document, "cause")
     if cause:
         out(f"  cause      {safe(cause.get('class', ''))}: {safe(cause.get('detail', ''))}")
+    if document.get("unstamped"):
+        out(f"  not stamped {safe(document['unstamped'], 400)}")
     for row in _rows(document, "findings"):
         out(f"  {safe(row.get('code', '')):<24} {safe(row.get('path', ''))}  {safe(row.get('detail', ''))}".rstrip())
     for line in causes(document):

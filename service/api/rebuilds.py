@@ -154,7 +154,7 @@ def document(api: Api, conn: Connection, row: RebuildRow) -> dict[str, Any]:
 def _outcome(comparison: dict[str, Any]) -> dict[str, Any]:
     """The members of the rebuild JSON that a comparison settles."""
     original = comparison["original"]
-    settled = ("outcome", "level", "passes", "cause", "recipe", "stamps", "source")
+    settled = ("outcome", "level", "passes", "cause", "recipe", "stamps", "unstamped", "source")
     found: dict[str, Any] = {name: comparison[name] for name in settled if name in comparison}
     found |= {name: comparison.get(name, []) for name in ("findings", "causes")}
     found["original"] = {

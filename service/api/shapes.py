@@ -60,6 +60,7 @@ REBUILD: Schema = _object(
     outcome={"enum": [outcome.value for outcome in Outcome]},
     level={"enum": [level.value for level in Level]},
     passes=_PASSES,
+    unstamped={"type": "string", "description": "With a level below times-stamped: why the times could not be stamped."},
     cause=_object(("class",), **{"class": _TEXT, "detail": _TEXT}),
     findings=_LIST,
     original=_object((), sha256=_HEX, purl=_TEXT, file=_TEXT),

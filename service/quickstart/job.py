@@ -128,6 +128,8 @@ def _show(verdict: Verdict, settings: Settings, screen: Screen) -> None:
     cause = rebuild.get("cause")
     if cause:
         screen.line(f"  {'cause':<10} {safe(cause.get('class', ''))}: {safe(cause.get('detail', ''), 400)}")
+    if rebuild.get("unstamped"):
+        screen.line(f"  not stamped {safe(rebuild['unstamped'], 400)}")
     for line in render.causes(rebuild):
         screen.line(line)
     if reached and rebuild.get("differences"):

@@ -57,6 +57,8 @@ def test_canonical_is_read_with_what_it_leaves_out_and_why() -> None:
     assert (len(tried.differences), tried.difference_count) == (1, 3)
     assert tried.causes == (CauseHint("archive-times", "proved", "set SOURCE_DATE_EPOCH", "demo/x.py", 3),)  # type: ignore[arg-type]
     assert reporting.describe(tried) == "equal, canonical"
+    assert tried.unstamped is None
+    assert read(document(unstamped=f"demo/x.py: {HOSTILE}")).unstamped == "demo/x.py:  [2K EQUAL  "
 
 
 @pytest.mark.parametrize("level", BY)
@@ -75,7 +77,8 @@ TIMES = {"outcome": "reproduced", "level": "times-stamped", "stamps": [STAMP], "
 
 
 def test_times_stamped_is_what_it_was() -> None:
-    tried = read(TIMES)
+    tried = read({**TIMES, "unstamped": "x"})
+    assert tried.unstamped is None
     assert (tried.level, tried.passes, tried.causes, tried.differences, tried.difference_list) == (Level.TIMES_STAMPED, None, (), (), None)
     assert [(one.member, one.offset, one.old, one.new) for one in tried.stamps or ()] == [("demo/RECORD", 4, "00000000", "01020304")]
     assert reporting.describe(tried) == "equal, times-stamped"
@@ -230,7 +233,7 @@ def test_the_search_ends_at_times_stamped_or_with_the_drafts_or_the_budget(
 
 
 def test_the_report_carries_level_passes_causes_and_every_candidates_level() -> None:
-    tried = read(document("normalized", passes=[used(Level.NORMALIZED)]), recipe=b"{}", environment=_environment())
+    tried = read(document("normalized", passes=[used(Level.NORMALIZED)], unstamped="RECORD: too late"), recipe=b"{}", environment=_environment())
     attempt = SimpleNamespace(
         claim=SimpleNamespace(rebuild="rb-1", attempt="at-1", lease="x", request_sha256=sha256(b"request"), resolution_id=sha256(b"resolution")),
         settings=SimpleNamespace(arch="amd64", deployment="single-host"),
@@ -248,7 +251,7 @@ def test_the_report_carries_level_passes_causes_and_every_candidates_level() -> 
         sandbox={},
     )
     value = reports.read(decode(statement.encode()))
-    assert (value.level, value.passes) == (Level.NORMALIZED, tried.passes)
+    assert (value.level, value.passes, value.unstamped) == (Level.NORMALIZED, tried.passes, "RECORD: too late")
     assert [(one.id, one.detail, one.count) for one in value.causes] == [("archive-times", "demo/x.py", 3)]
     assert value.differences is not None
     assert (value.differences.count, len(value.differences.shown)) == (3, 1)

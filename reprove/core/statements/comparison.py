@@ -35,6 +35,7 @@ from reprove.core.statements.parts import (
     check_outcome,
     check_passes,
     check_stamps,
+    check_unstamped,
 )
 from reprove.core.statements.report import Report
 from reprove.core.statements.resolution import Resolution
@@ -82,6 +83,7 @@ class Comparison:
     original: ComparedOriginal
     rebuilt: Sized | None = None
     stamps: tuple[Stamp, ...] | None = None
+    unstamped: str | None = None
     differences: Differences | None = None
     passes: tuple[Pass, ...] | None = None
     recipe: RecipeRef | None = None
@@ -103,6 +105,7 @@ class Comparison:
     def __post_init__(self) -> None:
         check_outcome(self.outcome, self.level, self.cause)
         check_stamps(self.stamps, self.level)
+        check_unstamped(self.unstamped, self.level)
         check_passes(self.passes, self.level)
         check_causes(self.causes, self.outcome, self.level)
         check_findings(self.findings, self.level)
@@ -158,6 +161,7 @@ def build_comparison(context: AttestationContext, *, provenance: AttestationId |
         ),
         rebuilt=Sized(report.rebuilt.sha256, report.rebuilt.size) if report and report.rebuilt else None,
         stamps=report.stamps if report else None,
+        unstamped=report.unstamped if report else None,
         differences=report.differences if report else None,
         passes=report.passes if report else None,
         recipe=RecipeRef(report.recipe.digest, report.recipe.origin) if report and report.recipe else None,
@@ -256,7 +260,7 @@ def _release(file_name: str) -> tuple[str, str] | None:
 
 
 _MAX_FILE_NAME = 255
-_WORKER_FIELDS = ("findings", "causes", "stamps", "differences", "passes", "recipe", "inputs", "environment", "arch")
+_WORKER_FIELDS = ("findings", "causes", "stamps", "unstamped", "differences", "passes", "recipe", "inputs", "environment", "arch")
 
 
 def _claims(context: AttestationContext) -> dict[str, Claimant]:

@@ -203,6 +203,12 @@ def check_passes(passes: tuple[Pass, ...] | None, level: Level | None) -> None:
         raise bad("a pass is named once, with a version from 1")
 
 
+def check_unstamped(unstamped: str | None, level: Level | None) -> None:
+    """Why the times could not be stamped stands with a level below ``times-stamped``; what differs says it in its cause."""
+    if unstamped is not None and (level is None or level.satisfies(Level.TIMES_STAMPED)):
+        raise bad("unstamped stands with levels below times-stamped and with no other")
+
+
 def check_causes(causes: tuple[CauseHint, ...], outcome: Outcome, level: Level | None) -> None:
     """Causes explain a comparison whose bytes differ, at whatever level it ends."""
     if not causes:

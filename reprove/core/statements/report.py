@@ -28,6 +28,7 @@ from reprove.core.statements.parts import (
     check_outcome,
     check_passes,
     check_stamps,
+    check_unstamped,
 )
 
 
@@ -90,6 +91,7 @@ class Report:
     original: Sized
     rebuilt: RebuiltFile | None = None
     stamps: tuple[Stamp, ...] | None = None
+    unstamped: str | None = None
     differences: Differences | None = None
     causes: tuple[CauseHint, ...] = ()
     passes: tuple[Pass, ...] | None = None
@@ -111,6 +113,7 @@ class Report:
     def __post_init__(self) -> None:
         check_outcome(self.outcome, self.level, self.cause)
         check_stamps(self.stamps, self.level)
+        check_unstamped(self.unstamped, self.level)
         check_passes(self.passes, self.level)
         check_causes(self.causes, self.outcome, self.level)
         check_findings(self.findings, self.level)

@@ -67,6 +67,8 @@ class Story:
     rebuild: dict[str, Any] = field(default_factory=dict)
     report_row: dict[str, Any] = field(default_factory=dict)
     original_name: str = WHEEL
+    members: dict[str, Any] = field(default_factory=dict)
+    """Members of the report as it is signed that no honest worker would write; None removes one."""
 
 
 class World:
@@ -208,7 +210,9 @@ class World:
         report = story.report
         signed: Envelope | None = None
         if report is not None:
-            signed = sign_statement(story.worker, reports.build(story.original_name, report).encode())
+            statement = reports.build(story.original_name, report)
+            members = {name: value for name, value in {**statement.predicate, **story.members}.items() if value is not None}
+            signed = sign_statement(story.worker, replace(statement, predicate=members).encode())
         text = canonical(story.request).decode()
         row: dict[str, Any] = {
             "id": story.rebuild_id,
