@@ -121,29 +121,14 @@ def _show(verdict: Verdict, settings: Settings, screen: Screen) -> None:
     outcome = str(rebuild.get("outcome", rebuild.get("state", "unknown")))
     reached = render.level_of(rebuild)
     level = f", {reached}" if reached else ""
-    original, rebuilt = rebuild.get("original", {}).get("sha256"), rebuild.get("rebuilt", {}).get("sha256")
+    original, rebuilt = (safe(rebuild.get(side, {}).get("sha256") or "", 64) for side in ("original", "rebuilt"))
     digests = f"original = rebuilt = sha256:{original}" if original and original == rebuilt else _digests(original, rebuilt)
     screen.line()
-    screen.line(f"{screen.strong(outcome.upper() + level, good=outcome == Outcome.REPRODUCED)}        {digests}")
-    cause = rebuild.get("cause")
-    if cause:
-        screen.line(f"  {'cause':<10} {safe(cause.get('class', ''))}: {safe(cause.get('detail', ''), 400)}")
-    if rebuild.get("unstamped"):
-        screen.line(f"  not stamped {safe(rebuild['unstamped'], 400)}")
-    for line in render.causes(rebuild):
-        screen.line(line)
-    if reached and rebuild.get("differences"):
-        screen.line(f"  differs in what level {safe(rebuild['level'])} leaves out:")
-    for row in rebuild.get("differences", [])[:_MAX_DIFFERENCES]:
-        screen.line(
-            f"  {safe(row.get('field', '')):<16} {safe(row.get('path', ''))}   {safe(row.get('old', ''), 40)} -> {safe(row.get('new', ''), 40)}"
-        )
-    for row in rebuild.get("findings", []):
-        screen.line(f"  {'finding':<10} {safe(row.get('code', ''))} {safe(row.get('path', ''))}")
+    screen.line(f"{screen.strong(safe(outcome).upper() + level, good=outcome == Outcome.REPRODUCED)}        {digests}")
+    _why(rebuild, screen)
     for number, row in enumerate(rebuild.get("inputs", [])):
-        screen.line(
-            f"  {'fetched' if number == 0 else '':<10} {safe(str(row.get('uri', '')).rsplit('/', 1)[-1])}   sha256:{str(row.get('sha256', ''))[:16]}…"
-        )
+        file, digest = safe(str(row.get("uri", "")).rsplit("/", 1)[-1]), safe(row.get("sha256", ""), 64)
+        screen.line(f"  {'fetched' if number == 0 else '':<10} {file}   sha256:{digest[:16]}…")
     indexes = [str(row["logIndex"]) for row in rebuild.get("attestations", []) if "logIndex" in row]
     if indexes:
         screen.line(f"  {'log':<10} {settings.origin}   index {' and '.join(indexes)}, cosigned by a witness on this machine: not independent")
@@ -160,6 +145,25 @@ def _show(verdict: Verdict, settings: Settings, screen: Screen) -> None:
                 )
     use = 'eval "$(deploy/quickstart --env)" to use it; deploy/quickstart --stop to end it'
     screen.line(f"  {'service':<10} http://{settings.host}:{settings.port}        {use}")
+
+
+def _why(rebuild: Json, screen: Screen) -> None:
+    """Cause, causes of the catalogue, differences, findings."""
+    cause = rebuild.get("cause")
+    if cause:
+        screen.line(f"  {'cause':<10} {safe(cause.get('class', ''))}: {safe(cause.get('detail', ''), 400)}")
+    if rebuild.get("unstamped"):
+        screen.line(f"  not stamped {safe(rebuild['unstamped'], 400)}")
+    for line in render.causes(rebuild):
+        screen.line(line)
+    if rebuild.get("level") and rebuild.get("differences"):
+        screen.line(f"  differs in what level {safe(rebuild['level'])} leaves out:")
+    for row in rebuild.get("differences", [])[:_MAX_DIFFERENCES]:
+        screen.line(
+            f"  {safe(row.get('field', '')):<16} {safe(row.get('path', ''))}   {safe(row.get('old', ''), 40)} -> {safe(row.get('new', ''), 40)}"
+        )
+    for row in rebuild.get("findings", []):
+        screen.line(f"  {'finding':<10} {safe(row.get('code', ''))} {safe(row.get('path', ''))}")
 
 
 def _digests(original: object, rebuilt: object) -> str:
