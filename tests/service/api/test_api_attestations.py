@@ -6,13 +6,16 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import jsonschema
 import pytest
 
 from reprove.core.bundles import read_bundle, read_trusted_root, verify_bundle
 from reprove.core.digests import sha256
-from reprove.core.outcomes import Outcome
+from reprove.core.outcomes import Certainty, Level, Outcome
+from reprove.core.statements.parts import CauseHint, Pass
 from reprove.core.tlog_proof import parse_proof, verify_proof
 from reprove.core.verification import verify_evidence
+from service.api import shapes
 from tests.core import world
 from tests.service.api.conftest import Service
 
@@ -118,6 +121,44 @@ def test_an_artifact_shows_what_speaks_against_it_first(service: Service) -> Non
         ("reproduced", "bitwise"),
     ]
     assert known["names"] == [world.NAME]
+
+
+LOWER: dict[str, Any] = {
+    "lower": Level.NORMALIZED,
+    "passes": (Pass("wheel-generator", 1), Pass("wheel-record", 2)),  # type: ignore[arg-type]
+    "causes": (CauseHint("build-backend", Certainty.LIKELY, "pin flit_core==3.9.0", "Generator: flit 3.9.0", 2),),  # type: ignore[arg-type]
+}
+SIGNED = [{"id": "wheel-generator", "version": 1}, {"id": "wheel-record", "version": 2}]
+
+
+def test_a_rebuild_shows_the_passes_and_causes_that_were_signed_and_none_out_of_sql(service: Service) -> None:
+    rebuild, _ = service.rebuilt(**LOWER)
+    with service.database.write() as conn:
+        forged = json.dumps([{"id": "nothing-to-see", "certainty": "proved"}])
+        conn.exec_driver_sql("UPDATE rebuild SET causes = ?, level = 'bitwise'", (forged,))
+    shown = service.get(f"/v1/rebuilds/{rebuild}").json
+    assert (shown["outcome"], shown["level"], shown["passes"]) == ("reproduced", "normalized", SIGNED)
+    cause = {"id": "build-backend", "certainty": "likely", "fix": "pin flit_core==3.9.0", "detail": "Generator: flit 3.9.0", "count": 2}
+    assert shown["causes"] == [cause]
+    jsonschema.validate(shown, dict(shapes.REBUILD))
+
+
+@pytest.mark.parametrize(("options", "level"), [({}, "bitwise"), ({"stamped": True}, "times-stamped"), ({"lower": Level.CANONICAL}, "canonical")])
+def test_no_passes_stand_where_none_were_needed(service: Service, options: dict[str, Any], level: str) -> None:
+    rebuild, _ = service.rebuilt(**options)
+    shown = service.get(f"/v1/rebuilds/{rebuild}").json
+    assert (shown["level"], shown["causes"], "passes" in shown, "unstamped" in shown) == (level, [], False, False)
+    assert all("passes" not in item for item in service.get("/v1/attestations").json["items"])
+
+
+def test_a_search_by_level_finds_it_with_its_passes(service: Service) -> None:
+    service.rebuilt(**LOWER)
+    service.rebuilt(lower=Level.CANONICAL)
+    (item,) = service.get("/v1/attestations?level=normalized").json["items"]
+    assert (item["level"], item["passes"]) == ("normalized", SIGNED)
+    jsonschema.validate(item, dict(shapes.ATTESTATION))
+    known = service.get(f"/v1/artifacts/sha256:{DIGEST}").json["outcomes"]
+    assert [(one["level"], one.get("passes")) for one in known] == [("normalized", SIGNED), ("canonical", None)]
 
 
 def test_an_artifact_that_nobody_asked_about_has_empty_lists(service: Service) -> None:

@@ -10,11 +10,11 @@ import pytest
 from reprove.core import merkle
 from reprove.core.canonical import canonical
 from reprove.core.digests import sha256
-from reprove.core.outcomes import Outcome
+from reprove.core.outcomes import Level, Outcome
 from reprove.core.statements import decision as statements_of_decisions
 from reprove.core.statements.common import decode
 from reprove.core.statements.decision import Decision, Verdict
-from reprove.core.statements.parts import Cause, Input
+from reprove.core.statements.parts import Cause, Input, Pass
 from reprove.signers import sign_statement
 from service.attester import deciding
 from service.records import decisions, times
@@ -83,6 +83,37 @@ def test_a_difference_is_denied_with_the_member_that_differs_and_a_remedy(world:
     assert reason.rule == "dissent"
     assert "payload: demo/x.py" in reason.actual
     assert reason.remedy == f"reprove show {world.log.ids[1]}"
+
+
+LEVELS = [
+    # level of the rebuild, its passes, the rule, the verdict, the rules that the reasons name
+    (Level.CANONICAL, (), "level: canonical", "allow", []),
+    (Level.CANONICAL, (), "level: times-stamped", "deny", ["level"]),
+    (Level.NORMALIZED, ("wheel-record",), "level: canonical", "deny", ["level", "passes"]),
+    (Level.NORMALIZED, ("wheel-record",), "level: normalized", "deny", ["passes"]),
+    (Level.NORMALIZED, ("wheel-record", "wheel-generator"), "{level: normalized, passes: [wheel-record]}", "deny", ["passes"]),
+    (Level.NORMALIZED, ("wheel-record", "wheel-generator"), "{level: normalized, passes: [wheel-generator, wheel-record]}", "allow", []),
+    (Level.SEMANTIC, ("jar-signature",), "{level: normalized, passes: [jar-signature]}", "deny", ["level"]),
+    (Level.SEMANTIC, ("jar-signature",), "{level: semantic, passes: [jar-signature]}", "allow", []),
+]
+
+
+@pytest.mark.parametrize(("level", "passes", "rule", "verdict", "rules"), LEVELS)
+def test_a_lower_level_ships_only_where_the_policy_says_so_and_names_every_pass(
+    world: World, level: Level, passes: tuple[str, ...], rule: str, verdict: str, rules: list[str]
+) -> None:
+    lines = "".join(f"    {line.strip()}\n" for line in rule.strip("{}").replace(", passes", "\npasses").splitlines())
+    world.policy("loose", f'reprove-policy: 1\nname: loose\nrules:\n  - match: "pkg:pypi/"\n{lines}')
+    named = tuple(Pass(each, 1) for each in passes) or None  # type: ignore[arg-type]
+    story = world.story(rebuilt=b"PK packed otherwise", level=level, passes=named)
+    world.attest(story)
+    row = world.decide("loose", {"sha256": digest_of(story)})
+    assert row.verdict == verdict
+    (artifact,) = decided(world, row.id).artifacts or ()
+    assert [reason.rule for reason in artifact.reasons] == rules
+    shown = (level, tuple(sorted(named or (), key=lambda one: one.id)) or None)
+    assert (artifact.level, artifact.passes) == (shown if verdict == "allow" else (None, None))
+    assert world.decide("default", {"sha256": digest_of(story)}).verdict == "deny"
 
 
 def test_an_unknown_digest_is_denied_and_one_that_is_being_rebuilt_is_pending_and_not_signed(world: World) -> None:
