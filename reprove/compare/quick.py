@@ -6,11 +6,13 @@ Structure is not linted and contents are not hashed: where the directories do no
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from reprove.archive.limits import CHUNK, DEFAULT, ArchiveError, LimitError, Limits
+from reprove.archive.model import Header
 from reprove.archive.profiles import is_zip
 from reprove.archive.spans import open_span
 from reprove.archive.structure import Notes, Record, central_records, local_header, read_directory
@@ -19,6 +21,9 @@ from reprove.archive.zipdigests import DEFLATED
 from reprove.compare import elf_locate
 from reprove.compare.content import common_prefix, parting
 from reprove.compare.result import MAX_DIFFERENCES, Difference, cut
+
+if TYPE_CHECKING:
+    from zlib import _Decompress as Inflater  # typeshed's name; the module has none
 
 _MAX_SHOWN = 64 * 1024**2
 """Bytes of a content that is inflated to say where it differs."""
@@ -89,7 +94,7 @@ def _located(name: str, old: _Side, new: _Side, raw: bytes) -> Difference:
         return plain
     try:
         starts = [local_header(side.view, record.local_offset, Notes(1))[1] for side, record in ((old, mine), (new, theirs))]
-        whole, tail_at, tail = _inflated(old.view, new.view, starts, (mine.header.stored, theirs.header.stored), mine.header.size)
+        whole, tail_at, tail = _inflated(old.view, new.view, starts, (mine.header, theirs.header))
     except (ArchiveError, zlib.error):
         return plain
     found = parting(iter((whole[tail_at:],)), iter((tail,)))
@@ -99,32 +104,44 @@ def _located(name: str, old: _Side, new: _Side, raw: bytes) -> Difference:
     return Difference(name, "content", sides[0], sides[1], offset)
 
 
-def _inflated(old: View, new: View, starts: list[int], stored: tuple[int, int], size: int) -> tuple[bytes, int, bytes]:
+def _inflated(old: View, new: View, starts: list[int], headers: tuple[Header, Header]) -> tuple[bytes, int, bytes]:
     """The original's content, and from some offset on the rebuilt one's, far enough to hold the first difference.
 
     Equal compressed bytes leave a decompressor in the same state: it is copied where the streams part, so that what is before is inflated once.
+    Raises :class:`ArchiveError` where a content is larger than its directory says.
     """
+    mine, theirs = headers
     stream = zlib.decompressobj(-zlib.MAX_WBITS)
-    parts: list[bytes] = []
-    at = 0
-    while at < min(stored):
-        mine, theirs = (view[start + at : start + min(at + CHUNK, length)] for view, start, length in zip((old, new), starts, stored, strict=True))
-        if mine != theirs:
-            same = common_prefix(mine, theirs)
-            parts.append(stream.decompress(mine[:same], size + 1))
-            at += same
-            break
-        parts.append(stream.decompress(mine, size + 1))
-        at += len(mine)
+    same = _alike(old, new, starts, min(mine.stored, theirs.stored))
+    parts = list(_pieces(stream, old, starts[0], starts[0] + same, mine.size))
     other = stream.copy()
     before = sum(map(len, parts))
-    rest = stream.decompress(old[starts[0] + at : starts[0] + stored[0]], size + 1)
-    whole = b"".join(parts) + rest
+    rest = b"".join(_pieces(stream, old, starts[0] + same, starts[0] + mine.stored, mine.size - before))
     tail = bytearray()
-    for begin in range(at, stored[1], CHUNK):
-        piece = other.decompress(new[starts[1] + begin : starts[1] + min(begin + CHUNK, stored[1])], size + 1)
-        same = piece == rest[len(tail) : len(tail) + len(piece)]
+    for piece in _pieces(other, new, starts[1] + same, starts[1] + theirs.stored, theirs.size - before):
+        alike = piece == rest[len(tail) : len(tail) + len(piece)]
         tail += piece
-        if not same:
+        if not alike:
             break
-    return whole, before, bytes(tail)
+    return b"".join(parts) + rest, before, bytes(tail)
+
+
+def _alike(old: View, new: View, starts: list[int], size: int) -> int:
+    """How many of the next ``size`` stored bytes are the same on both sides."""
+    for at in range(0, size, CHUNK):
+        mine, theirs = (view[start + at : start + min(at + CHUNK, size)] for view, start in zip((old, new), starts, strict=True))
+        if mine != theirs:
+            return at + common_prefix(mine, theirs)
+    return size
+
+
+def _pieces(stream: Inflater, view: View, start: int, stop: int, allowed: int) -> Iterator[bytes]:
+    """Inflate the stored bytes from ``start`` to ``stop``, which may give ``allowed`` bytes."""
+    for at in range(start, stop, CHUNK):
+        pending = view[at : min(at + CHUNK, stop)]
+        while piece := stream.decompress(pending, CHUNK):  # once more when nothing is pending: it may have held back what was beyond the chunk
+            pending = stream.unconsumed_tail
+            allowed -= len(piece)
+            if allowed < 0:
+                raise ArchiveError("a content is larger than its directory says", offset=at)
+            yield piece
