@@ -98,7 +98,7 @@ def _judge(old: Tree, new: Tree, origin: Origin | None) -> Comparison:
                 shown = replace(shown, unstamped=cut(f"{error.member}: {error.detail}" if error.member else error.detail))
             else:
                 return replace(base, outcome=Outcome.REPRODUCED, level=Level.TIMES_STAMPED, stamps=stamps)
-        shown = replace(shown, causes=explained(old.profile, rows, theirs, ours))
+        shown = replace(shown, causes=explained(old.profile, rows, theirs, ours, lying=any(lies)))
         counting = [row for row in rows if row.weight is Weight.DATA]
         if any(lies):
             # an artifact that says something false of itself is never equal by anything but its bytes

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from itertools import groupby
 
 from reprove.archive.limits import ArchiveError
-from reprove.archive.tree import Content, Tree
+from reprove.archive.tree import Content, Profile, Tree
 from reprove.compare.delta import Row
 from reprove.compare.passes.model import FieldMask, MemberMask, Pass, PieceMask
 from reprove.compare.passes.registry import PASSES
@@ -41,18 +41,26 @@ def masked(old: Tree, new: Tree, rows: Sequence[Row], theirs: Mapping[str, Conte
     sides = [frozenset(member.path for member in tree.members) for tree in (old, new)]
     used: Counter[str] = Counter()
     for (path, content), group in groupby(sorted(rows, key=_unit), key=_unit):
-        inside = [one for one in PASSES if old.profile in one.profiles and any(fnmatchcase(path, pattern) for pattern in one.paths)]
+        inside = applicable(old.profile, path)
         dropping = next((one for one in inside if _drops(one, path, sides)), None)
         if dropping is not None:
             used[dropping.id] += 1
             continue
-        found = _content(path, inside, theirs, ours) if content else _fields(list(group), inside)
+        if content:
+            found = content_passes(inside, path, theirs[path], ours[path]) if path in theirs and path in ours else None
+        else:
+            found = _fields(list(group), inside)
         if found is None:
             return None
         used.update(one.id for one in found)
     passes = [one for one in PASSES if one.id in used]
     level = max((one.level for one in passes), key=LEVEL_ORDER.index)
     return Masked(level, tuple(PassUsed(one.id, one.version, used[one.id]) for one in passes))
+
+
+def applicable(profile: Profile, path: str) -> list[Pass]:
+    """The passes whose scope a member lies in, narrowest first."""
+    return [one for one in PASSES if profile in one.profiles and any(fnmatchcase(path, pattern) for pattern in one.paths)]
 
 
 def _unit(row: Row) -> tuple[str, bool]:
@@ -76,10 +84,9 @@ def _fields(rows: list[Row], passes: Sequence[Pass]) -> list[Pass] | None:
     return list(dict.fromkeys(found))
 
 
-def _content(path: str, passes: Sequence[Pass], old: Mapping[str, Content], new: Mapping[str, Content]) -> list[Pass] | None:
+def content_passes(passes: Sequence[Pass], path: str, left: Content, right: Content) -> list[Pass] | None:
     """The fewest passes under which two contents are equal, or None."""
-    left, right = old.get(path), new.get(path)
-    if left is None or right is None or max(left.size, right.size) > _MAX_CONTENT:
+    if max(left.size, right.size) > _MAX_CONTENT:
         return None
     try:
         heads = [next(content.chunks(), b"")[:_HEAD] for content in (left, right)]

@@ -49,13 +49,13 @@ def _sides(row: Difference) -> str:
     return f"{row.field} {row.old!s} in the original, {row.new!s} rebuilt"
 
 
-def explained(profile: Profile, rows: Sequence[Row], old: Mapping[str, Content], new: Mapping[str, Content]) -> tuple[Explained, ...]:
-    """The causes of the differences, most important first."""
+def explained(profile: Profile, rows: Sequence[Row], old: Mapping[str, Content], new: Mapping[str, Content], *, lying: bool) -> tuple[Explained, ...]:
+    """The causes of the differences, most important first; ``lying`` says that an artifact's own list of digests is false."""
     from reprove.compare.causes.explain import explain  # takes time to load
 
     looked = rows[:_MAX_EXPLAINED]
     contents = _Contents([row.path for row in looked if row.name == "content"], old, new)
-    found = explain(Case(profile, tuple(row.shown for row in looked), contents))
+    found = explain(Case(profile, tuple(row.shown for row in looked), contents, lying))
     return tuple(
         Explained(id=one.id, certainty=one.certainty, fix=cut(one.fix, 400), detail=cut(one.detail), count=len(one.claims))
         for one in found[:_MAX_CAUSES]

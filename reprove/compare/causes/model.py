@@ -31,11 +31,15 @@ class Sides:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One comparison, as the causes see it. ``contents`` holds what fitted into the budget, by path."""
+    """One comparison, as the causes see it. ``contents`` holds what fitted into the budget, by path.
+
+    ``lying`` says that a list of digests inside either side is false, so that nothing follows from it.
+    """
 
     profile: Profile
     differences: tuple[Difference, ...]
     contents: Mapping[str, Sides]
+    lying: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
