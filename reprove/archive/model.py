@@ -87,7 +87,10 @@ class Header(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One member. ``central.time`` and ``local.time`` are the 4 raw bytes of the DOS time and date words."""
+    """One member. ``central.time`` and ``local.time`` are the 4 raw bytes of the DOS time and date words.
+
+    ``raw`` holds every byte of both headers but name and position, and the length of the data descriptor.
+    """
 
     name: str
     central: Header
@@ -98,6 +101,12 @@ class Entry(NamedTuple):
     internal: int
     external: int
     comment: bytes
+    raw: bytes
+
+    @property
+    def descriptor(self) -> int:
+        """Length of what follows the data, in bytes: a data descriptor, or nothing."""
+        return self.end - self.data - self.central.stored
 
     @property
     def system(self) -> int:
@@ -129,6 +138,9 @@ class Entry(NamedTuple):
 class Zip:
     """A zip archive as read: ``entries`` in the order of the central directory; ``digests`` are of the inflated content.
 
+    ``prints`` are CRC-32s of the stored bytes: how a content was compressed, down to the bits that fill its last byte. ``wide`` are the versions of
+    the zip64 end record.
+
     ``violations`` empty means: every byte of the archive belongs to exactly one known field and mainstream readers agree on all of them.
     """
 
@@ -139,6 +151,8 @@ class Zip:
     violations: tuple[Violation, ...]
     comment: bytes = b""
     named: dict[str, int] = field(default_factory=dict)
+    prints: tuple[int, ...] = ()
+    wide: bytes = b""
 
     def digest(self, name: str) -> Sha256 | None:
         """The content's SHA-256 of the member called ``name``, or None."""

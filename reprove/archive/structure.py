@@ -6,7 +6,6 @@ Nothing here decides what an archive means: whatever is odd becomes a :class:`Vi
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -22,6 +21,8 @@ _LOCAL = struct.Struct("<4s3H4s3L2H")
 _END_SIGNATURE = b"PK\x05\x06"
 _FULL16 = 0xFFFF
 _FULL32 = 0xFFFFFFFF
+_MAX_FIELDS = 32
+"""Extra fields of one header. Real ones have five or fewer, and hostile ones cost time."""
 ZIP64_ID = 0x0001
 UNICODE_PATH_ID = 0x7075
 UNICODE_COMMENT_ID = 0x6375
@@ -44,17 +45,21 @@ class Notes:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """Where the central directory and everything after it stand. ``tail`` is where the end records begin, ``comment`` the archive's."""
+    """Where the central directory and everything after it stand. ``tail`` is where the end records begin, ``comment`` the archive's.
+
+    ``wide`` is what the zip64 end record says and nothing has to agree with: its two versions.
+    """
 
     offset: int
     size: int
     entries: int
     tail: int
     comment: bytes
+    wide: bytes = b""
 
 
 class Record(NamedTuple):
-    """One central header with the fields that only it has."""
+    """One central header with the fields that only it has. ``raw`` are its bytes but for the name and the position of the local header."""
 
     header: Header
     made_by: int
@@ -62,6 +67,7 @@ class Record(NamedTuple):
     external: int
     comment: bytes
     local_offset: int
+    raw: bytes
 
 
 def read_directory(view: View, notes: Notes, limits: Limits) -> Directory:
@@ -78,9 +84,10 @@ def read_directory(view: View, notes: Notes, limits: Limits) -> Directory:
         notes.add(Code.END_RECORD, "", at, "the archive's comment holds an end record")
     if disk or start_disk or here != entries:
         notes.add(Code.DISK, "", at, "the archive claims to span disks")
-    tail = at
+    tail, wide = at, b""
     if at >= _LOCATOR.size and view[at - _LOCATOR.size : at - _LOCATOR.size + 4] == b"PK\x06\x07":
         entries, length, offset, tail = _end64(view, at, (entries, length, offset), notes)
+        wide = view[tail + 12 : tail + 16]
     elif entries == _FULL16 or _FULL32 in (length, offset):
         notes.add(Code.ZIP64, "", at, "a sentinel stands in the end record and there is no zip64 end record")
     if offset + length > size or entries * _CENTRAL.size > length:
@@ -90,7 +97,7 @@ def read_directory(view: View, notes: Notes, limits: Limits) -> Directory:
     if offset + length != tail:
         code = Code.PREFIX if offset + length < tail else Code.OVERLAP
         notes.add(code, "", tail, f"the central directory should end at {offset + length} and the end record starts at {tail}")
-    return Directory(offset, length, entries, tail, comment)
+    return Directory(offset, length, entries, tail, comment, wide)
 
 
 def _last_end(view: View, notes: Notes) -> int:
@@ -136,7 +143,6 @@ def central_records(view: View, directory: Directory, notes: Notes) -> list[Reco
         stop = start + names + extras + comments
         if stop > end:
             raise ArchiveError("a central header leaves the central directory", offset=base + at)
-        raw = block[start : start + names]
         extra = block[start + names : start + names + extras]
         if extras or _FULL32 in (size, stored, local) or disk:
             wide = _Wide(extra, base + at, notes)
@@ -147,26 +153,29 @@ def central_records(view: View, directory: Directory, notes: Notes) -> list[Reco
             wide.finish()
             if disk:
                 notes.add(Code.DISK, "", base + at, "a member claims another disk")
-        header = Header(base + at, raw, version, flags, method, time, crc, stored, size, extra)
-        found.append(Record(header, made_by, internal, external, block[start + names + extras : stop] if comments else b"", local))
+        header = Header(base + at, block[start : start + names], version, flags, method, time, crc, stored, size, extra)
+        comment = block[start + names + extras : stop] if comments else b""
+        raw = block[at + 4 : at + 42] + block[start + names : stop]
+        found.append(Record(header, made_by, internal, external, comment, local, raw))
         at = stop
     if at != end:
         notes.add(Code.GAP, "", base + at, f"{end - at} bytes of the central directory belong to no header")
     return found
 
 
-def local_header(view: View, offset: int, notes: Notes) -> tuple[Header, int]:
-    """Read the local header at ``offset`` and say where its data starts."""
-    block = view[offset : offset + _LOCAL.size]
-    if len(block) < _LOCAL.size or block[:4] != b"PK\x03\x04":
+def local_header(view: View, offset: int, notes: Notes) -> tuple[Header, int, bytes]:
+    """Read the local header at ``offset``, say where its data starts, and give its bytes but for the name."""
+    block, at = view.around(offset, _LOCAL.size)
+    if len(block) - at < _LOCAL.size or block[at : at + 4] != b"PK\x03\x04":
         raise ArchiveError("a central header points at no local header", offset=offset)
-    (_, version, flags, method, time, crc, stored, size, names, extras) = _LOCAL.unpack(block)
-    start = offset + _LOCAL.size
-    data = start + names + extras
+    (_, version, flags, method, time, crc, stored, size, names, extras) = _LOCAL.unpack_from(block, at)
+    start = at + _LOCAL.size
+    data, fixed = offset + _LOCAL.size + names + extras, block[at + 4 : start]
     if data > len(view):
         raise ArchiveError("a local header leaves the file", offset=offset)
-    raw = view[start:data]
-    extra = raw[names:]
+    if start + names + extras > len(block):
+        block, start = view.around(offset + _LOCAL.size, names + extras)
+    extra = block[start + names : start + names + extras]
     if extras or _FULL32 in (size, stored):
         wide = _Wide(extra, offset, notes)
         # Python before 3.11.4 repeats the plain sizes when told to write zip64: both say the same, so nothing is ambiguous
@@ -174,23 +183,35 @@ def local_header(view: View, offset: int, notes: Notes) -> tuple[Header, int]:
         size = wide.take(size, "Q", _FULL32)
         stored = wide.take(stored, "Q", _FULL32)
         wide.finish(repeated)
-    return Header(offset, raw[:names], version, flags, method, time, crc, stored, size, extra), data
+    header = Header(offset, block[start : start + names], version, flags, method, time, crc, stored, size, extra)
+    return header, data, fixed + extra
 
 
-def extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
-    """Split an extra field into (id, data); zeros to its end are one field of id 0. Raises ``ValueError`` when its lengths do not add up."""
-    at = 0
+def extra_fields(extra: bytes) -> list[tuple[int, bytes]]:
+    """Split an extra field into (id, data); zeros to its end are one field of id 0.
+
+    Raises ``ValueError`` when its lengths do not add up, or an id occurs twice: readers differ on which of the two they believe.
+    """
+    found: dict[int, bytes] = {}
+    at, zeros = 0, len(extra.rstrip(b"\0"))
     while at < len(extra):
-        if not any(extra[at:]):
-            yield PADDING_ID, extra[at:]
-            return
-        if at + 4 > len(extra):
+        if at >= zeros:
+            ident, length, data = PADDING_ID, len(extra) - at, extra[at:]
+        elif at + 4 > len(extra):
             raise ValueError("an extra field is cut short")
-        ident, length = struct.unpack_from("<HH", extra, at)
-        if at + 4 + length > len(extra):
+        else:
+            ident, length = struct.unpack_from("<HH", extra, at)
+            at += 4
+            data = extra[at : at + length]
+        if len(data) < length:
             raise ValueError("an extra field leaves its header")
-        yield ident, extra[at + 4 : at + 4 + length]
-        at += 4 + length
+        if ident in found:
+            raise ValueError("the same extra field twice in one header")
+        if len(found) == _MAX_FIELDS:
+            raise ValueError(f"more than {_MAX_FIELDS} extra fields in one header")
+        found[ident] = data
+        at += length
+    return list(found.items())
 
 
 class _Wide:
@@ -199,13 +220,10 @@ class _Wide:
     def __init__(self, extra: bytes, offset: int, notes: Notes) -> None:
         self._offset, self._notes = offset, notes
         try:
-            found = [data for ident, data in extra_fields(extra) if ident == ZIP64_ID]
+            self._data = dict(extra_fields(extra)).get(ZIP64_ID, b"")
         except ValueError as error:
             notes.add(Code.EXTRA, "", offset, str(error))
-            found = []
-        if len(found) > 1:
-            notes.add(Code.ZIP64, "", offset, "two zip64 fields in one header")
-        self._data = found[0] if found else b""
+            self._data = b""
 
     def take(self, value: int, form: str, sentinel: int) -> int:
         """The wide value when ``value`` is the sentinel, else ``value``."""

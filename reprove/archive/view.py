@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reprove.archive.spans import Span
 
-_BLOCK = 1024**2
+_BLOCK = 256 * 1024
 
 
 class View:
@@ -25,11 +25,20 @@ class View:
         at, block = self._kept
         if at <= start and stop <= at + len(block):
             return block[start - at : stop - at]
-        if stop - start >= _BLOCK // 4:
+        if stop - start >= _BLOCK // 2:
             return self.span.read(start, stop - start)
         block = self.span.read(start, _BLOCK)
         self._kept = (start, block)
         return block[: max(0, stop - start)]
+
+    def around(self, start: int, size: int) -> tuple[bytes, int]:
+        """A block and the place of ``start`` in it: at least ``size`` bytes follow there (fewer where the file ends), and nothing is copied."""
+        at, block = self._kept
+        stop = min(start + size, self.span.size)
+        if not (at <= start and stop <= at + len(block)):
+            at, block = start, self.span.read(start, max(_BLOCK, size))
+            self._kept = (at, block)
+        return block, start - at
 
     def rfind(self, needle: bytes, start: int) -> int:
         """The last place of ``needle`` from ``start`` on, or -1; the caller keeps the stretch small."""

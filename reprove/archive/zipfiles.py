@@ -56,7 +56,9 @@ def open_zips(paths: Sequence[Path], limits: Limits = DEFAULT) -> Iterator[tuple
         found = []
         for (view, directory, entries, notes), rows in zip(layouts, digests, strict=True):
             named = {entry.name: index for index, entry in enumerate(entries)}
-            read = Zip(len(view), view.span.sha256(), entries, rows, tuple(notes.found), directory.comment, named)
+            sha256s, prints = tuple(row.sha256 for row in rows), tuple(row.stored for row in rows)
+            whole = view.span.sha256()
+            read = Zip(len(view), whole, entries, sha256s, tuple(notes.found), directory.comment, named, prints, directory.wide)
             found.append(OpenZip(read, view))
         yield tuple(found)
 
@@ -84,12 +86,13 @@ def _entries(view: View, directory: int, records: list[Record], notes: Notes) ->
     starts = sorted({record.local_offset for record in records}) + [directory]
     following = dict(pairwise(starts))
     for record in records:
-        local, data = local_header(view, record.local_offset, notes)
+        local, data, raw = local_header(view, record.local_offset, notes)
         name, wrong = decode(record.header.raw_name, record.header.flags)
         if wrong:
             notes.add(Code.NAME_ENCODING, name, record.header.offset, wrong)
         end = following.get(record.local_offset, directory)
-        yield Entry(name, record.header, local, data, end, record.made_by, record.internal, record.external, record.comment)
+        raw += record.raw + b"%d" % (end - data - record.header.stored)
+        yield Entry(name, record.header, local, data, end, record.made_by, record.internal, record.external, record.comment, raw)
 
 
 def _check_descriptors(view: View, entries: tuple[Entry, ...], notes: Notes) -> None:
