@@ -54,7 +54,9 @@ def _mode(row: Difference) -> Guess | None:
         changed = int(str(row.old), 8) ^ int(str(row.new), 8)
     except ValueError:
         return None
-    if changed & ~0o177777 or changed & 0o111:
+    if changed & 0o111:
+        return "executable-bit", Certainty.LIKELY
+    if changed & ~0o177777:
         return None
     return ("umask", Certainty.PROVED) if changed & ~0o170000 and not changed & 0o7000 else ("packer", Certainty.PROVED)
 
