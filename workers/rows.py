@@ -46,13 +46,13 @@ def passes(document: Mapping[str, object], level: Level) -> tuple[Pass, ...] | N
 
     Raises ValueError or ProblemError for anything else: what we do not know is never equal.
     """
-    found = tuple(from_json(Pass, row) for row in _listed(document, "passes"))
+    found = tuple(_pass(row) for row in _listed(document, "passes"))
     if level not in MASKED:
         if found:
             raise ValueError(f"passes at level {level}")
         return None
     for one in found:
-        if one.id not in _KNOWN or _KNOWN[one.id].version != one.version:
+        if one.id not in _KNOWN or str(_KNOWN[one.id].version) != one.version:
             raise ValueError(f"pass {one.id} {one.version} is none of ours")
     if not found or max((_KNOWN[one.id].level for one in found), key=LEVEL_ORDER.index) is not level:
         raise ValueError(f"the passes do not make level {level}")
@@ -75,6 +75,12 @@ def _listed(document: Mapping[str, object], key: str) -> list[Mapping[str, objec
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
         raise ValueError(f"{key} is no list of objects")
     return rows
+
+
+def _pass(row: Mapping[str, object]) -> Pass:
+    if type(row.get("version")) is not int:
+        raise ValueError("a pass without a version")
+    return from_json(Pass, {**row, "version": str(row["version"])})
 
 
 def _cause(row: Mapping[str, object]) -> CauseHint:

@@ -23,6 +23,7 @@ from reprove.core.statements.common import SHAPES, STATEMENT_TYPE, PredicateType
 from reprove.core.statements.comparison import AttestationContext
 from reprove.core.statements.decision import ArtifactVerdict, BoundPolicy, CheckpointRef, Decision, PolicyRef, Reason, Verdict
 from reprove.core.statements.parts import (
+    COUNTED_FROM_ONE,
     MASKED,
     MAX_CAUSES,
     Blob,
@@ -126,7 +127,7 @@ NORMALIZED = replace(
     BITWISE,
     level=Level.NORMALIZED,
     rebuilt=RebuiltFile(WHEEL, digest("another generator"), 1236),
-    passes=(Pass(Label("wheel-generator"), 1), Pass(Label("wheel-record"), 1)),
+    passes=(Pass(Label("wheel-generator"), "1"), Pass(Label("wheel-record"), "1")),
     differences=Differences(
         2,
         (
@@ -143,7 +144,7 @@ NORMALIZED = replace(
             Outcome.REPRODUCED,
             Blob(digest("recipe")),
             level=Level.NORMALIZED,
-            passes=(Pass(Label("wheel-generator"), 1), Pass(Label("wheel-record"), 1)),
+            passes=(Pass(Label("wheel-generator"), "1"), Pass(Label("wheel-record"), "1")),
         ),
     ),
 )
@@ -231,7 +232,7 @@ def decisions() -> dict[str, Decision]:
     )
     reason = Reason("no-attestation", "a rebuild", "none: this instance has never seen it", "reprove rebuild PURL --wait")
     denied = tuple(ArtifactVerdict(sha256=digest(f"artifact {number}"), verdict=Verdict.DENY, reasons=(reason,)) for number in range(300))
-    weaker = replace(artifact, level=Level.NORMALIZED, passes=(Pass(Label("wheel-generator"), 1),))
+    weaker = replace(artifact, level=Level.NORMALIZED, passes=(Pass(Label("wheel-generator"), "1"),))
     return {
         "allow": base,
         "allow-normalized": replace(base, artifacts=(weaker,)),
@@ -277,7 +278,10 @@ def outcome_rules() -> list[dict[str, Any]]:
             }
         rules.append({"if": condition, "then": then})
     masked = {"properties": {"level": {"enum": sorted(MASKED)}}, "required": ["level"]}
-    named = {"required": ["passes"], "properties": {"passes": {"minItems": 1, "items": {"properties": {"version": {"minimum": 1}}}}}}
+    named = {
+        "required": ["passes"],
+        "properties": {"passes": {"minItems": 1, "items": {"properties": {"version": {"pattern": f"^{COUNTED_FROM_ONE}$"}}}}},
+    }
     rules.append({"if": masked, "then": named, "else": {"not": {"required": ["passes"]}}})
     equal = {"properties": {"level": {"enum": [str(Level.BITWISE), str(Level.TIMES_STAMPED)]}}, "required": ["level"]}
     rules.append({"if": equal, "then": {"not": {"required": ["unstamped"]}}})

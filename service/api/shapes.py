@@ -23,7 +23,7 @@ def _object(required: tuple[str, ...], **properties: Schema) -> Schema:
 _PASSES: Schema = {
     "type": "array",
     "minItems": 1,
-    "items": _object(("id", "version"), id=_TEXT, version={"type": "integer", "minimum": 1}),
+    "items": _object(("id", "version"), id=_TEXT, version=_TEXT),
     "description": "With level normalized or semantic: the passes without which the bytes would not be equal.",
 }
 _CAUSES: Schema = {

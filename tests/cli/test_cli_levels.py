@@ -18,7 +18,7 @@ from tests.core.world import FILE, NAME, World
 
 Run = Callable[..., Ran]
 OTHER = "41aa" * 16
-PASSES = [{"id": "wheel-generator", "version": 1}, {"id": "wheel-record", "version": 2}]
+PASSES = [{"id": "wheel-generator", "version": "1"}, {"id": "wheel-record", "version": "2"}]
 CAUSES = [
     {"id": "build-backend", "certainty": "likely", "fix": "pin flit_core==3.9.0", "detail": "Generator: flit 3.9.0", "count": 2},
     {"id": "archive-times", "certainty": "proved", "fix": "set SOURCE_DATE_EPOCH", "count": 1},
@@ -87,7 +87,7 @@ def test_five_causes_are_enough_for_a_screen(fake: Fake, run: Run) -> None:
 
 
 def test_a_long_list_of_passes_is_cut_on_the_screen_and_whole_as_json(fake: Fake, run: Run) -> None:
-    many = [{"id": f"pass-{number}", "version": 1} for number in range(12)]
+    many = [{"id": f"pass-{number}", "version": "1"} for number in range(12)]
     assert "pass-7 1 and 4 more   original" in shown(fake, run, lower("normalized", passes=many))[0]
     whole = json.loads("\n".join(shown(fake, run, lower("normalized", passes=many), "--json")))
     assert (whole["passes"], whole["causes"]) == (many, CAUSES[:2])
@@ -149,7 +149,7 @@ def test_a_gate_says_which_level_an_allow_rests_on(fake: Fake, run: Run) -> None
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     world = World()
-    options = {"lower": Level.NORMALIZED, "passes": (Pass("wheel-generator", 1),)}  # type: ignore[arg-type]
+    options = {"lower": Level.NORMALIZED, "passes": (Pass("wheel-generator", "1"),)}  # type: ignore[arg-type]
     hints = (CauseHint("build-backend", "likely", "pin flit_core==3.9.0"),)  # type: ignore[arg-type]
     (tmp_path / NAME).write_bytes(FILE)
     (tmp_path / "e").write_bytes(world.evidence(**options, causes=hints).encode())
@@ -175,7 +175,7 @@ def test_verify_shows_a_level_that_was_asked_for_with_its_passes_and_whose_word_
     assert "that original and rebuilt are equal at level normalized: a worker's word, which reprove compare checks" in text
     assert verify("--level", "normalized", "--json") == 0
     document = json.loads(capsys.readouterr().out)
-    assert (document["level"], document["passes"]) == ("normalized", [{"id": "wheel-generator", "version": 1}])
+    assert (document["level"], document["passes"]) == ("normalized", [{"id": "wheel-generator", "version": "1"}])
     assert document["causes"] == [{"id": "build-backend", "certainty": "likely", "fix": "pin flit_core==3.9.0"}]
     assert document["claims"][0]["passes"] == document["passes"]
     assert verify("--level", "canonical") == 16

@@ -14,8 +14,8 @@ from reprove.core.statements.parts import Pass
 from tests.core.cases import CASES, GOOD, MALFORMED, OUTCOME, Case, edited, world
 from tests.core.world import FILE, NAME
 
-PASSES = (Pass("wheel-generator", 1), Pass("wheel-record", 2))
-SEMANTIC = (Pass("jar-signature", 1),)
+PASSES = (Pass("wheel-generator", "1"), Pass("wheel-record", "2"))
+SEMANTIC = (Pass("jar-signature", "1"),)
 
 
 def asked(level: str, code: int, **options: Any) -> Case:
@@ -113,7 +113,7 @@ def passes_that_the_report_does_not_name() -> Case:
 
 @CASES
 def another_version_of_a_pass_than_the_report_names() -> Case:
-    return odd(lambda said: said["passes"][0].update(version=7), **NORMALIZED)
+    return odd(lambda said: said["passes"][0].update(version="7"), **NORMALIZED)
 
 
 @CASES
@@ -127,7 +127,7 @@ def canonical_where_the_report_says_normalized() -> Case:
 
 @CASES
 def canonical_with_passes() -> Case:
-    return odd(lambda said: said.update(passes=[{"id": "wheel-generator", "version": 1}]), lower=Level.CANONICAL)
+    return odd(lambda said: said.update(passes=[{"id": "wheel-generator", "version": "1"}]), lower=Level.CANONICAL)
 
 
 @CASES
@@ -147,4 +147,4 @@ def canonical_of_a_false_manifest() -> Case:
 
 @CASES
 def bitwise_with_passes() -> Case:
-    return odd(lambda said: said.update(passes=[{"id": "wheel-generator", "version": 1}]))
+    return odd(lambda said: said.update(passes=[{"id": "wheel-generator", "version": "1"}]))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -48,6 +50,17 @@ def test_the_documented_example_is_read_as_it_says() -> None:
     assert (second.level, second.origins, second.sources) == (Level.BITWISE, (Origin.SOURCE,), ("https://git.acme.example/",))
     assert policy.rule_for(parse_purl("pkg:generic/acme/x@1")) is second
     assert policy.rule_for(parse_purl("pkg:npm/x@1")) is None
+
+
+def test_every_policy_of_the_page_is_one_and_bindings_likewise() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
+    blocks = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    policies = {policy.name: policy for policy in (parse_policy(block) for block in blocks if "reprove-policy" in block)}
+    assert sorted(policies) == ["default", "internal"]
+    assert [parse_bindings(block) for block in blocks if "reprove-policy" not in block]
+    lower, others = policies["internal"].rules
+    assert (lower.level, lower.passes, lower.operators) == (Level.NORMALIZED, ("wheel-generator", "wheel-record"), 2)
+    assert (others.level, others.passes) == (Level.CANONICAL, ())
 
 
 def test_what_a_rule_does_not_say_is_strict() -> None:

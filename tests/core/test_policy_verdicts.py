@@ -23,9 +23,9 @@ DIFFERS = Outcome.DIFFERS
 TWO = with_rule("operators: 2")
 SOURCED = 'reprove-policy: 1\nname: p\nrules:\n  - match: "pkg:pypi/"\n    origins: [inferred, source]\n    sources: ["https://git.acme.example/"]\n'
 GIT = "https://git.acme.example/demo#4f0c"
-NORMALIZED = opinion(level=Level.NORMALIZED, passes=(Pass("elf-build-id", 1),))
-TWO_PASSES = opinion(level=Level.NORMALIZED, passes=(Pass("elf-build-id", 1), Pass("elf-comment", 2)))
-SEMANTIC = opinion(level=Level.SEMANTIC, passes=(Pass("jar-signature", 1),))
+NORMALIZED = opinion(level=Level.NORMALIZED, passes=(Pass("elf-build-id", "1"),))
+TWO_PASSES = opinion(level=Level.NORMALIZED, passes=(Pass("elf-build-id", "1"), Pass("elf-comment", "2")))
+SEMANTIC = opinion(level=Level.SEMANTIC, passes=(Pass("jar-signature", "1"),))
 
 
 @dataclass(frozen=True)
@@ -234,9 +234,9 @@ def test_the_remedy_names_the_passes_that_the_rule_would_have_to_list() -> None:
 
 def test_an_allow_says_the_lowest_level_and_every_pass_that_it_rests_on() -> None:
     policy = with_rule("level: semantic\noperators: 2\npasses: [elf-build-id, jar-signature]")
-    other = opinion(2, operator=OTHER, level=Level.SEMANTIC, passes=(Pass("jar-signature", 1),))
+    other = opinion(2, operator=OTHER, level=Level.SEMANTIC, passes=(Pass("jar-signature", "1"),))
     allowed = row(decide(NORMALIZED, other, policy=policy))
-    assert (allowed.level, allowed.passes) == (Level.SEMANTIC, (Pass("elf-build-id", 1), Pass("jar-signature", 1)))
+    assert (allowed.level, allowed.passes) == (Level.SEMANTIC, (Pass("elf-build-id", "1"), Pass("jar-signature", "1")))
     assert (row(decide(opinion())).level, row(decide(opinion())).passes) == (Level.BITWISE, None)
     denied = row(decide(NORMALIZED))
     assert (denied.verdict, denied.level, denied.passes) == (DENY, None, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -10,6 +11,7 @@ from reprove.core.outcomes import CAUSE_CLASSES, Certainty, Finding, Level, Orig
 from reprove.core.statements.codec import Hex4, Label, Timestamp, bad
 
 MAX_CAUSES = 20
+COUNTED_FROM_ONE = "[1-9][0-9]{0,8}"
 MASKED = frozenset({Level.NORMALIZED, Level.SEMANTIC})
 """The levels at which passes left something out."""
 
@@ -96,10 +98,10 @@ class Differences:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A named pass without which the bytes would not be equal at ``normalized`` or ``semantic``; versions count from 1."""
+    """A named pass without which the bytes would not be equal at ``normalized`` or ``semantic``; versions count from ``1``."""
 
     id: Label
-    version: int
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +201,7 @@ def check_passes(passes: tuple[Pass, ...] | None, level: Level | None) -> None:
         return
     if not passes:
         raise bad(f"level {level} needs at least one pass")
-    if len({each.id for each in passes}) != len(passes) or any(each.version < 1 for each in passes):
+    if len({each.id for each in passes}) != len(passes) or not all(re.fullmatch(COUNTED_FROM_ONE, each.version) for each in passes):
         raise bad("a pass is named once, with a version from 1")
 
 

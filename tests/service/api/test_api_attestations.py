@@ -125,10 +125,10 @@ def test_an_artifact_shows_what_speaks_against_it_first(service: Service) -> Non
 
 LOWER: dict[str, Any] = {
     "lower": Level.NORMALIZED,
-    "passes": (Pass("wheel-generator", 1), Pass("wheel-record", 2)),  # type: ignore[arg-type]
+    "passes": (Pass("wheel-generator", "1"), Pass("wheel-record", "2")),  # type: ignore[arg-type]
     "causes": (CauseHint("build-backend", Certainty.LIKELY, "pin flit_core==3.9.0", "Generator: flit 3.9.0", 2),),  # type: ignore[arg-type]
 }
-SIGNED = [{"id": "wheel-generator", "version": 1}, {"id": "wheel-record", "version": 2}]
+SIGNED = [{"id": "wheel-generator", "version": "1"}, {"id": "wheel-record", "version": "2"}]
 
 
 def test_a_rebuild_shows_the_passes_and_causes_that_were_signed_and_none_out_of_sql(service: Service) -> None:

@@ -104,7 +104,7 @@ def test_a_lower_level_ships_only_where_the_policy_says_so_and_names_every_pass(
 ) -> None:
     lines = "".join(f"    {line.strip()}\n" for line in rule.strip("{}").replace(", passes", "\npasses").splitlines())
     world.policy("loose", f'reprove-policy: 1\nname: loose\nrules:\n  - match: "pkg:pypi/"\n{lines}')
-    named = tuple(Pass(each, 1) for each in passes) or None  # type: ignore[arg-type]
+    named = tuple(Pass(each, "1") for each in passes) or None  # type: ignore[arg-type]
     story = world.story(rebuilt=b"PK packed otherwise", level=level, passes=named)
     world.attest(story)
     row = world.decide("loose", {"sha256": digest_of(story)})

@@ -16,13 +16,13 @@ from tests.service.attester.rig import Story, World
 from tests.service.attester.test_reports import comparison_of
 
 ORIGINAL, REBUILT = b"PK the wheel", b"PK the wheel, packed otherwise"
-PASSES = (Pass("wheel-generator", 1), Pass("wheel-record", 2))  # type: ignore[arg-type]
+PASSES = (Pass("wheel-generator", "1"), Pass("wheel-record", "2"))  # type: ignore[arg-type]
 CAUSES = (
     CauseHint("build-backend", Certainty.LIKELY, "pin flit_core==3.9.0", "Generator: flit 3.9.0", 2),  # type: ignore[arg-type]
     CauseHint("deflate", Certainty.PROVED),  # type: ignore[arg-type]
 )
 STAMP = {"member": "demo/RECORD", "offset": 2, "old": "00000000", "new": "01020304"}
-PASS = {"id": "wheel-generator", "version": 1}
+PASS = {"id": "wheel-generator", "version": "1"}
 
 
 def lower(world: World, level: Level = Level.CANONICAL, **changes: Any) -> Story:
@@ -128,7 +128,7 @@ LIES = [
     Lie("normalized by an empty list", "at least one pass", {"passes": []}, _normalized),
     Lie("normalized by a pass twice", "named once", {"passes": [PASS, PASS]}, _normalized),
     Lie("normalized by a pass without a version", "version is missing", {"passes": [{"id": "wheel-generator"}]}, _normalized),
-    Lie("normalized by a pass of version 0", "from 1", {"passes": [{**PASS, "version": 0}]}, _normalized),
+    Lie("normalized by a pass of version 0", "from 1", {"passes": [{**PASS, "version": "0"}]}, _normalized),
     Lie("normalized by a pass that writes to the terminal", "such as wheel-generator", {"passes": [{**PASS, "id": "\x1b[2J"}]}, _normalized),
     Lie("normalized with stamps", "stamps stand with", {"stamps": [STAMP]}, _normalized),
     Lie("passes without a level", "level stands with", {"level": None}, _normalized),
