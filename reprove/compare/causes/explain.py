@@ -24,6 +24,7 @@ _FOLLOWS = frozenset({"size", "deflate", "packed", "gzip:deflate"})
 _PACKED = frozenset({"packed", "xz:stream", "zstd:stream", "bzip2:stream", "gzip:deflate"})
 """Digests of compressed bytes: they follow from what is inside where that differs."""
 _HASH = re.compile(r"[-._~][0-9a-zA-Z]{6,64}(?=[-._])")
+_SIGNATURE = re.compile(r"META-INF/([^/]{1,100})\.(SF|RSA|DSA|EC)")
 _MAX_CONTENTS = 400
 """Contents that are taken apart; beyond, they stay unexplained."""
 
@@ -60,6 +61,7 @@ def explain(case: Case) -> tuple[CauseFound, ...]:
         guess = None if row.field in _PACKED and _holds_differences(claims.rows, row.path) else field_cause(row)
         if guess is not None:
             claims.give(index, guess)
+    _signatures(claims)
     _moved(claims)
     _nested(claims, outer)
     _packed(claims)
@@ -89,6 +91,17 @@ def _explain_contents(case: Case, claims: _Claims, contents: dict[str, int]) -> 
         claims.give(index, guesses[0] if guesses else (UNEXPLAINED, Certainty.UNEXPLAINED))
         for cause, certainty in guesses[1:]:
             claims.named.setdefault(cause, certainty)
+
+
+def _signatures(claims: _Claims) -> None:
+    """Signature files of a jar that one side lacks: only those with a ``.SF`` of their name, which is what makes the others a signature."""
+    names = {
+        index: found for index in claims.free() if (found := _SIGNATURE.fullmatch(claims.rows[index].path)) and claims.rows[index].field == "member"
+    }
+    signed = {found[1] for found in names.values() if found[2] == "SF"}
+    for index, found in names.items():
+        if found[1] in signed:
+            claims.give(index, ("signature", Certainty.LIKELY))
 
 
 def _moved(claims: _Claims) -> None:
