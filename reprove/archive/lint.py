@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import stat
 
 from reprove.archive.limits import Limits
 from reprove.archive.model import Code, Entry
 from reprove.archive.names import MAX_PARTS, complaint, fold, unicode_complaint
-from reprove.archive.structure import PADDING_ID, UNICODE_COMMENT_ID, UNICODE_PATH_ID, Notes, extra_fields
+from reprove.archive.structure import UNICODE_COMMENT_ID, UNICODE_PATH_ID, Notes, extra_fields
 
 _ENCRYPTED = 0x2041
 """Bits 0 (encrypted), 6 (strong encryption) and 13 (masked headers), APPNOTE 4.4.4."""
@@ -18,7 +19,11 @@ _END_SIGNATURES = (b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07")
 _PLAIN_FLAGS = 0x0806
 _PLAIN_KINDS = frozenset({0, stat.S_IFREG})
 _METHODS = frozenset({0, 8})
-_DOS_DIRECTORY = 0x10
+_DOS_DIRECTORY, _DOS_LABEL = 0x10, 0x08
+_MAX_VERSION = 46
+"""Info-ZIP's unzip skips members that need a later one, or that have a system in the upper byte; stored and deflated members never do."""
+_UNIX = 3
+_VMS_VERSION = re.compile(r";[0-9]*\Z")
 
 
 def check_layout(entries: tuple[Entry, ...], directory: int, notes: Notes) -> None:
@@ -43,18 +48,26 @@ def check_names(entries: tuple[Entry, ...], limits: Limits, notes: Notes) -> Non
     seen: dict[str, str] = {}
     files: set[str] = set()
     for entry in entries:
-        wrong = complaint(entry.name, limits.name)
+        name = entry.name
+        wrong = complaint(name, limits.name)
+        if wrong is None and ";" in name and _VMS_VERSION.search(name):
+            wrong = "a name that ends like a version of VMS, which unzip takes off"
         if wrong:
-            notes.add(Code.BAD_NAME, entry.name, entry.central.offset, wrong)
-        key = fold(entry.name)
+            notes.add(Code.BAD_NAME, name, entry.central.offset, wrong)
+        key = fold(name)
         if key in seen:
-            code = Code.DUPLICATE if seen[key] == entry.name else Code.FOLDED
-            notes.add(code, entry.name, entry.central.offset, f"the same file as {seen[key]}")
-        seen[key] = entry.name
-        if not entry.is_dir:
+            code = Code.DUPLICATE if seen[key] == name else Code.FOLDED
+            notes.add(code, name, entry.central.offset, f"the same file as {seen[key]}")
+        seen[key] = name
+        if name[-1:] != "/":
             files.add(key)
+    _check_folders(seen, files, notes)
+
+
+def _check_folders(names: dict[str, str], files: set[str], notes: Notes) -> None:
+    """No file has members below it. ``names`` maps what a file system makes of a name to the name."""
     clear: set[str] = set()
-    for key, name in seen.items():
+    for key, name in names.items():
         at = key.rfind("/")
         if at < 0 or key[:at] in clear:
             continue
@@ -84,21 +97,21 @@ def check_entry(entry: Entry, notes: Notes) -> None:
         notes.add(Code.FLAGS, entry.name, where, f"flags {flags:#06x} are not known")
     if entry.central.method not in _METHODS:
         notes.add(Code.METHOD, entry.name, where, f"compression method {entry.central.method} is neither stored nor deflated")
+    version = max(entry.central.version, entry.local.version)
+    if version > _MAX_VERSION:
+        notes.add(Code.METHOD, entry.name, where, f"version {version} is needed to extract, which some readers do not have")
     _check_kind(entry, notes)
-    if any(signature in entry.comment for signature in _END_SIGNATURES):
-        notes.add(Code.COMMENT, entry.name, where, "the comment holds an end record")
+    if any(signature in text for signature in _END_SIGNATURES for text in (entry.comment, entry.central.extra)):
+        notes.add(Code.COMMENT, entry.name, where, "the comment or an extra field holds an end record")
     for header in (entry.central, entry.local):
-        wrong = unicode_complaint(header.extra, UNICODE_PATH_ID, header.raw_name, "path")
-        wrong = wrong or unicode_complaint(header.extra, UNICODE_COMMENT_ID, entry.comment, "comment")
+        try:
+            fields = dict(extra_fields(header.extra))
+        except ValueError:
+            continue  # noted where it was read
+        wrong = unicode_complaint(fields.get(UNICODE_PATH_ID), header.raw_name, "path")
+        wrong = wrong or unicode_complaint(fields.get(UNICODE_COMMENT_ID), entry.comment, "comment")
         if wrong:
             notes.add(Code.UNICODE_PATH, entry.name, header.offset, wrong)
-        try:
-            idents = [ident for ident, _ in extra_fields(header.extra)]
-        except ValueError:
-            continue
-        known = [ident for ident in idents if ident != PADDING_ID]
-        if len(known) != len(set(known)):
-            notes.add(Code.EXTRA, entry.name, header.offset, "the same extra field twice in one header")
 
 
 def _is_plain(entry: Entry) -> bool:
@@ -108,8 +121,9 @@ def _is_plain(entry: Entry) -> bool:
         central[1:2] == local[1:2]
         and central[3:5] == local[3:5]
         and central[6:9] == local[6:9]
-        and not (central.extra or local.extra or entry.comment or central.flags & ~_PLAIN_FLAGS or entry.external & _DOS_DIRECTORY)
+        and not (central.extra or local.extra or entry.comment or central.flags & ~_PLAIN_FLAGS or entry.external & (_DOS_DIRECTORY | _DOS_LABEL))
         and central.method in _METHODS
+        and max(central.version, local.version) <= _MAX_VERSION
         and entry.mode & ~0o777 in _PLAIN_KINDS
         and not entry.is_dir
     )
@@ -135,10 +149,14 @@ def _check_kind(entry: Entry, notes: Notes) -> None:
     kind = stat.S_IFMT(mode)
     if kind == stat.S_IFLNK:
         notes.add(Code.SYMLINK, entry.name, where, "a symbolic link")
+        if entry.system != _UNIX:
+            notes.add(Code.KIND, entry.name, where, f"a symbolic link of system {entry.system}, which some readers take for a file")
     elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         notes.add(Code.SPECIAL, entry.name, where, f"mode {mode:o} is no file or folder")
     if mode & (stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX):
         notes.add(Code.SET_ID, entry.name, where, f"mode {mode:o} has a set-id or sticky bit")
+    if entry.external & _DOS_LABEL:
+        notes.add(Code.KIND, entry.name, where, "a volume label, which some readers skip and others take for a file")
     folder = kind == stat.S_IFDIR or bool(entry.external & _DOS_DIRECTORY)
     if (folder and not entry.is_dir) or (entry.is_dir and kind == stat.S_IFREG):
         notes.add(Code.KIND, entry.name, where, "the name and the attributes disagree on whether it is a folder")

@@ -6,8 +6,6 @@ import re
 import unicodedata
 import zlib
 
-from reprove.archive.structure import extra_fields
-
 _UTF8_FLAG = 0x0800
 MAX_PARTS = 64
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\\u0080-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
@@ -57,15 +55,12 @@ def fold(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFKC", name.removesuffix("/")).casefold())
 
 
-def unicode_complaint(extra: bytes, ident: int, plain: bytes, what: str) -> str | None:
-    """Say how an Info-ZIP Unicode field (path 0x7075, comment 0x6375; APPNOTE 4.6.8, 4.6.9) disagrees with the plain one, or None."""
-    try:
-        fields = [data for number, data in extra_fields(extra) if number == ident]
-    except ValueError as error:
-        return str(error)
-    for data in fields:
-        if len(data) < 5 or data[0] != 1:  # version byte and CRC come before the text
-            return f"a Unicode {what} field of unknown form"
-        if data[5:] != plain or int.from_bytes(data[1:5], "little") != zlib.crc32(plain):
-            return f"a Unicode {what} field that disagrees with the plain one"
+def unicode_complaint(data: bytes | None, plain: bytes, what: str) -> str | None:
+    """Say how an Info-ZIP Unicode field (path 0x7075, comment 0x6375; APPNOTE 4.6.8, 4.6.9), if any, disagrees with the plain one, or None."""
+    if data is None:
+        return None
+    if len(data) < 5 or data[0] != 1:  # version byte and CRC come before the text
+        return f"a Unicode {what} field of unknown form"
+    if data[5:] != plain or int.from_bytes(data[1:5], "little") != zlib.crc32(plain):
+        return f"a Unicode {what} field that disagrees with the plain one"
     return None

@@ -1,4 +1,4 @@
-"""A zip archive as a tree: which of its fields an extractor acts on (docs/comparison.md, "What counts in an archive")."""
+"""A zip archive as a tree: members, the facts of the archive, and which package format it is (docs/comparison.md, "What counts in an archive")."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from reprove.archive import zipfields
 from reprove.archive.limits import DEFAULT, ArchiveError, Limits
 from reprove.archive.model import Code, Entry, Violation
-from reprove.archive.structure import PADDING_ID, ZIP64_ID, extra_fields
 from reprove.archive.tree import Content, Field, Kind, Member, Profile, Stored, Weight
 from reprove.archive.zipfiles import OpenZip, open_zips
 from reprove.core.digests import Sha256
 
-_NOISE_EXTRAS = frozenset({PADDING_ID, ZIP64_ID, 0x000A, 0x5455, 0x5855, 0x7855, 0x7875, 0xD935, 0x6375, 0x7075})
-"""NTFS and Unix times, Unix ids, alignment, zip64, and the Unicode fields, which lint has found to say what the plain ones say."""
-_JAR_MARK = 0xCAFE
 _MANIFEST = "META-INF/MANIFEST.MF"
-_MAX_TARGET = 4096
+_SIGNATURES = (".SF", ".RSA", ".DSA", ".EC")
+_MAX_TARGET = 4095
+"""Bytes of a link's target: PATH_MAX of Linux without its end."""
 
 
 @dataclass(slots=True)
@@ -41,7 +40,7 @@ class ZipContent:
 
 @dataclass(slots=True)
 class ZipTree:
-    """A :class:`~reprove.archive.tree.Tree` over an open zip."""
+    """A :class:`~reprove.archive.tree.Tree` over an open zip. ``entries`` gives the place of each path among the archive's entries."""
 
     archive: OpenZip
     profile: Profile
@@ -50,30 +49,29 @@ class ZipTree:
     members: tuple[Member, ...]
     violations: tuple[Violation, ...]
     fields: tuple[Field, ...]
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, int]
     ordered: frozenset[str] = frozenset()
     md5: Mapping[str, str] = field(default_factory=dict)
     stored: Mapping[str, Stored] = field(default_factory=dict)
 
     def details(self, member: Member) -> tuple[Field, ...]:
         """The fields of both headers, and the target of a link."""
-        entry = self.entries[member.path]
-        found = _details(entry, first=entry.local.offset == 0)
+        index = self.entries[member.path]
+        entry = self.archive.zip.entries[index]
+        marked = self.profile is Profile.JAR and entry.local.offset == 0
+        found = zipfields.details(entry, self.archive.zip.prints[index], marked=marked)
         if member.kind is Kind.SYMLINK:
-            found.append(Field("target", self._target(entry), Weight.DATA, entry.data))
+            found.append(Field("target", self._target(entry, member), Weight.DATA, entry.data))
         return tuple(found)
 
-    def _target(self, entry: Entry) -> str:
-        try:
-            content = next(self.archive.content(entry), b"")
-        except ArchiveError as error:
-            return f"unreadable: {error.detail}"
-        return content[:_MAX_TARGET].decode("utf-8", "backslashreplace")
+    def _target(self, entry: Entry, member: Member) -> str:
+        target = _read_target(self.archive, entry)
+        return f"{member.size} bytes, sha256 {member.sha256}" if target is None else zipfields.text_of(target)
 
     @contextmanager
     def contents(self, paths: Collection[str], budget: int) -> Iterator[Mapping[str, Content]]:
         """Contents are inflated when they are read, so each one's size is what has to fit."""
-        listed = [(path, self.entries[path]) for path in paths if path in self.entries]
+        listed = [(path, self.archive.zip.entries[self.entries[path]]) for path in paths if path in self.entries]
         yield {path: ZipContent(self.archive, entry, entry.central.size) for path, entry in listed if entry.central.size <= budget}
 
 
@@ -86,17 +84,32 @@ def open_zip_trees(paths: Sequence[Path], *, names: Sequence[str], limits: Limit
 
 def _tree(archive: OpenZip, name: str) -> ZipTree:
     read = archive.zip
-    entries = {entry.name.removesuffix("/"): entry for entry in read.entries}
+    paths = [entry.name.removesuffix("/") for entry in read.entries]
+    entries = {path: index for index, path in enumerate(paths)}
     profile = _profile(name, entries)
     links = profile is Profile.ZIP
-    members = tuple(_member(entry, digest, links=links) for entry, digest in zip(read.entries, read.digests, strict=True))
-    violations = tuple(found for found in read.violations if not (links and found.code is Code.SYMLINK))
-    fields = []
+    members = tuple(
+        _member(path, entry, digest, print_, links=links)
+        for path, entry, digest, print_ in zip(paths, read.entries, read.digests, read.prints, strict=True)
+    )
+    violations = read.violations
+    if links:
+        violations = tuple(found for found in violations if found.code is not Code.SYMLINK)
+        violations += tuple(_odd_links(archive, members))
+    return ZipTree(archive, profile, read.size, read.sha256, members, violations, tuple(_facts(archive, profile)), entries)
+
+
+def _facts(archive: OpenZip, profile: Profile) -> Iterator[Field]:
+    read = archive.zip
     if read.comment:
-        fields.append(Field("comment", read.comment.decode("utf-8", "backslashreplace"), Weight.DATA, read.size - len(read.comment)))
+        yield Field("comment", zipfields.text_of(read.comment), Weight.DATA, read.size - len(read.comment))
+    if read.wide:
+        yield Field("zip64-versions", read.wide.hex(), Weight.NOISE)
     if profile is Profile.JAR:
-        fields.append(Field("manifest-first", "yes" if _manifest_leads(read.entries) else "no", Weight.DATA, 0))
-    return ZipTree(archive, profile, read.size, read.sha256, members, violations, tuple(fields), entries)
+        names = [entry.name for entry in sorted(read.entries, key=lambda entry: entry.local.offset)]
+        yield Field("manifest-first", "yes" if _manifest_leads(names) else "no", Weight.DATA, 0)
+        if any(_signs(name) for name in names):
+            yield Field("signatures-first", "yes" if _signatures_lead(names) else "no", Weight.DATA, 0)
 
 
 def _profile(name: str, entries: Collection[str]) -> Profile:
@@ -105,66 +118,43 @@ def _profile(name: str, entries: Collection[str]) -> Profile:
     return Profile.JAR if _MANIFEST in entries else Profile.ZIP
 
 
-def _manifest_leads(entries: Sequence[Entry]) -> bool:
+def _manifest_leads(names: Sequence[str]) -> bool:
     """Whether a stream reader finds the manifest: first, or second after ``META-INF/`` (``java.util.jar.JarInputStream``)."""
-    names = [entry.name for entry in sorted(entries, key=lambda entry: entry.local.offset)[:2]]
-    return names[:1] == [_MANIFEST] or names == ["META-INF/", _MANIFEST]
+    return names[:1] == [_MANIFEST] or names[:2] == ["META-INF/", _MANIFEST]
 
 
-def _member(entry: Entry, digest: Sha256 | None, *, links: bool) -> Member:
-    kind = Kind.FILE
-    if entry.is_dir:
+def _signs(name: str) -> bool:
+    return name.startswith("META-INF/") and name.count("/") == 1 and name.endswith(_SIGNATURES)
+
+
+def _signatures_lead(names: Sequence[str]) -> bool:
+    """Whether a stream reader checks what is signed: it looks for signatures only up to the first other member (``java.util.jar.JarVerifier``)."""
+    rest = [name for name in names if name not in ("META-INF/", _MANIFEST)]
+    return all(_signs(name) for name in rest[: sum(map(_signs, rest))])
+
+
+def _member(path: str, entry: Entry, digest: Sha256 | None, stored: int, *, links: bool) -> Member:
+    kind, raw = Kind.FILE, entry.raw + stored.to_bytes(4, "little")
+    if entry.name[-1:] == "/":
         kind, digest = Kind.FOLDER, None
-    elif links and stat.S_ISLNK(entry.mode):
-        kind = Kind.SYMLINK
-    return Member(entry.name.removesuffix("/"), kind, entry.central.size, digest, _raw(entry), entry.local.offset, entry.data)
+    elif links and stat.S_ISLNK(entry.external >> 16):
+        kind, raw = Kind.SYMLINK, raw + (digest or "").encode()  # its content is a field
+    return Member(path, kind, entry.central.size, digest, raw, entry.local.offset, entry.data)
 
 
-def _raw(entry: Entry) -> bytes:
-    """Every header byte but names, positions, and what the content decides already."""
-    central, local = entry.central, entry.local
-    numbers = (central.version, central.flags, central.method, local.version, entry.made_by, entry.internal, entry.external, central.stored)
-    return b"%d %d %d %d %d %d %d %d " % numbers + b"\0".join((central.time, local.time, central.extra, local.extra, entry.comment))
-
-
-def _details(entry: Entry, *, first: bool) -> list[Field]:
-    central, local, at = entry.central, entry.local, entry.central.offset
-    noise = Weight.NOISE
-    found = [
-        Field("mode", f"{entry.mode:06o}", noise, at + 38),
-        Field("executable", "yes" if entry.mode & 0o111 else "no", Weight.DATA, at + 38),
-        Field("time", dos_text(central.time), noise, entry.central_time_offset),
-        Field("method", central.method, noise, at + 10),
-        Field("deflate", f"{central.stored} bytes", noise, entry.data),
-        Field("create-system", entry.system, noise, at + 5),
-        Field("create-version", entry.made_by & 255, noise, at + 4),
-        Field("extract-version", f"{central.version}/{local.version}", noise, at + 6),
-        Field("flags", f"{central.flags:04x}", noise, at + 8),
-        Field("internal-attributes", entry.internal, noise, at + 36),
-        Field("dos-attributes", entry.external & 0xFFFF, noise, at + 38),
-    ]
-    if local.time != central.time:
-        found.append(Field("local-time", dos_text(local.time), noise, entry.local_time_offset))
-    if entry.comment:
-        found.append(Field("comment", entry.comment.decode("utf-8", "backslashreplace"), Weight.DATA, at))
-    for place, header in (("", central), ("local-", local)):
-        found += _extras(place, header.extra, header.offset, first=first)
-    return found
-
-
-def _extras(place: str, extra: bytes, offset: int, *, first: bool) -> Iterator[Field]:
+def _read_target(archive: OpenZip, entry: Entry) -> bytes | None:
+    """The target of a link, or None for one that no system call would take."""
+    if not 0 < entry.central.size <= _MAX_TARGET:
+        return None
     try:
-        rows = list(extra_fields(extra))
-    except ValueError:
-        yield Field(f"{place}extra", extra.hex(), Weight.DATA, offset)
-        return
-    for ident, data in rows:
-        known = (ident in _NOISE_EXTRAS and not (ident == 0xD935 and any(data[2:]))) or (ident == _JAR_MARK and first and not data)
-        yield Field(f"{place}extra:{ident:04x}", data.hex(), Weight.NOISE if known else Weight.DATA, offset)
+        target = b"".join(archive.content(entry))
+    except ArchiveError:
+        return None
+    return None if b"\0" in target else target
 
 
-def dos_text(raw: bytes) -> str:
-    """The 4 bytes of a DOS time field as a date and time; it has no zone. Out-of-range parts are shown as they stand."""
-    time, date = int.from_bytes(raw[:2], "little"), int.from_bytes(raw[2:], "little")
-    day = f"{(date >> 9) + 1980:04d}-{date >> 5 & 15:02d}-{date & 31:02d}"
-    return f"{day} {time >> 11:02d}:{time >> 5 & 63:02d}:{(time & 31) * 2:02d}"
+def _odd_links(archive: OpenZip, members: Sequence[Member]) -> Iterator[Violation]:
+    """Links that one reader makes, another cuts, and a third refuses."""
+    for member, entry in zip(members, archive.zip.entries, strict=True):
+        if member.kind is Kind.SYMLINK and member.sha256 is not None and _read_target(archive, entry) is None:
+            yield Violation(Code.SYMLINK, member.path, entry.central.offset, "a symbolic link whose target is empty, too long or holds a NUL")
