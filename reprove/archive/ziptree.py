@@ -70,9 +70,14 @@ class ZipTree:
 
     @contextmanager
     def contents(self, paths: Collection[str], budget: int) -> Iterator[Mapping[str, Content]]:
-        """Contents are inflated when they are read, so each one's size is what has to fit."""
-        listed = [(path, self.archive.zip.entries[self.entries[path]]) for path in paths if path in self.entries]
-        yield {path: ZipContent(self.archive, entry, entry.central.size) for path, entry in listed if entry.central.size <= budget}
+        """Contents are inflated when they are read, so each one's size is what has to fit. One that could not be read is absent."""
+        read, found = self.archive.zip, {}
+        for path in paths:
+            index = self.entries.get(path)
+            if index is not None and read.digests[index] is not None and read.entries[index].central.size <= budget:
+                entry = read.entries[index]
+                found[path] = ZipContent(self.archive, entry, entry.central.size)
+        yield found
 
 
 @contextmanager
@@ -108,8 +113,7 @@ def _facts(archive: OpenZip, profile: Profile) -> Iterator[Field]:
     if profile is Profile.JAR:
         names = [entry.name for entry in sorted(read.entries, key=lambda entry: entry.local.offset)]
         yield Field("manifest-first", "yes" if _manifest_leads(names) else "no", Weight.DATA, 0)
-        if any(_signs(name) for name in names):
-            yield Field("signatures-first", "yes" if _signatures_lead(names) else "no", Weight.DATA, 0)
+        yield Field("signatures-first", "yes" if _signatures_lead(names) else "no", Weight.DATA, 0)  # yes where there are none
 
 
 def _profile(name: str, entries: Collection[str]) -> Profile:

@@ -39,8 +39,8 @@ def a_jar(by: str = "alice", extra: dict[str, bytes] | None = None, section: str
     return [
         Part("META-INF/", method=0, mode=0o40755),
         Part(MANIFEST, text),
-        Part("demo/A.class", b"\xca\xfe"),
         *(Part(*one) for one in (extra or {}).items()),
+        Part("demo/A.class", b"\xca\xfe"),
     ]
 
 
