@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import base64
 import csv
+import hashlib
 import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from reprove.archive.limits import ArchiveError
-from reprove.archive.tree import Kind, Member, Tree
+from reprove.archive.tree import Content, Kind, Member, Tree
 
 MAX_RECORD = 32 * 1024**2
+_MAX_HASHED = 256 * 1024**2
+"""Bytes of a member that is hashed again, by a hash that the reader did not take."""
+_STRONGER = frozenset({"sha384", "sha512"})
 _SIGNATURES = ("RECORD.jws", "RECORD.p7s")
 
 
@@ -39,16 +43,18 @@ def false_rows(tree: Tree) -> Iterator[tuple[str, str]]:
     folder = record.removesuffix("RECORD")
     unhashed = {record, *(folder + name for name in _SIGNATURES)}
     count = Counter(row[0] for row in rows)
-    for row in rows:
-        complaint = _complaint(row, count[row[0]], files, unhashed)
-        if complaint:
-            yield row[0], complaint
+    rehashed = {row[0] for row in rows if len(row) == 3 and row[1].partition("=")[0] in _STRONGER and row[0] in files}
+    with tree.contents(rehashed, _MAX_HASHED) as contents:
+        for row in rows:
+            complaint = _complaint(row, count[row[0]], files, unhashed, contents)
+            if complaint:
+                yield row[0], complaint
     for path in files:
         if path not in count and path not in unhashed - {record}:
             yield path, "no row in RECORD"
 
 
-def _complaint(row: list[str], count: int, files: Mapping[str, Member], unhashed: set[str]) -> str | None:
+def _complaint(row: list[str], count: int, files: Mapping[str, Member], unhashed: set[str], contents: Mapping[str, Content]) -> str | None:
     if len(row) != 3:  # path, hash, size
         return f"a row of {len(row)} columns"
     path, claimed, size = row
@@ -61,7 +67,10 @@ def _complaint(row: list[str], count: int, files: Mapping[str, Member], unhashed
         return None if path in unhashed else "a row without a hash"
     if claimed != _row_hash(member):
         algorithm = claimed.partition("=")[0]
-        return "a wrong hash" if algorithm == "sha256" else f"a hash by {algorithm[:20]}"
+        if algorithm != "sha256" and algorithm not in _STRONGER:
+            return f"a hash by {algorithm[:20]}"
+        if algorithm == "sha256" or claimed != _strong_hash(contents.get(path), algorithm):
+            return "a wrong hash"
     if size and size != str(member.size):
         return "a wrong size"
     return None
@@ -71,4 +80,21 @@ def _row_hash(member: Member) -> str | None:
     """What the row of a member has to say: URL-safe base64 without padding. Comparing texts refuses every other way to write the same digest."""
     if member.sha256 is None:
         return None
-    return "sha256=" + base64.urlsafe_b64encode(bytes.fromhex(member.sha256)).rstrip(b"=").decode("ascii")
+    return "sha256=" + _base64(bytes.fromhex(member.sha256))
+
+
+def _strong_hash(content: Content | None, algorithm: str) -> str | None:
+    """The same by a hash that is as good (PEP 427: sha256 or better)."""
+    if content is None:
+        return None
+    digest = hashlib.new(algorithm)
+    try:
+        for chunk in content.chunks():
+            digest.update(chunk)
+    except ArchiveError:
+        return None
+    return f"{algorithm}={_base64(digest.digest())}"
+
+
+def _base64(digest: bytes) -> str:
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
