@@ -40,7 +40,7 @@ class Records(RuleBasedStateMachine):
         self.world = World.make(self.home)
         self.now: datetime = START
         self.count = 0
-        self.accepted: set[str] = set()
+        self.accepted: dict[str, None] = {}  # in order: ids are random, and a replay has to draw the same request
         self.seen: dict[str, RebuildState] = {}
         self.seen_attempts: dict[str, AttemptState] = {}
         self.ended: dict[str, RebuildState] = {}
@@ -59,13 +59,13 @@ class Records(RuleBasedStateMachine):
             if error.problem.slug is not Slug.IDEMPOTENCY_CONFLICT or key is None:
                 raise
         else:
-            self.accepted.add(accepted.rebuild_id)
+            self.accepted[accepted.rebuild_id] = None
 
     @rule(who=WHO, data=st.data())
     def cancel(self, who: str, data: st.DataObject) -> None:
         if not self.accepted:
             return
-        rebuild = data.draw(st.sampled_from(sorted(self.accepted)))
+        rebuild = data.draw(st.sampled_from(list(self.accepted)))
         try:
             with self.world.db.write() as conn:
                 requests.cancel(conn, self.world.principals[who], rebuild, self.now)
@@ -91,7 +91,7 @@ class Records(RuleBasedStateMachine):
 
     @rule(target=leases, data=st.data())
     def claim(self, data: st.DataObject) -> Any:
-        rows = self.world.sql("SELECT id, kind FROM attempt ORDER BY state IN ('waiting', 'dispatched') DESC, id")
+        rows = self.world.sql("SELECT id, kind FROM attempt ORDER BY state IN ('waiting', 'dispatched') DESC, rowid")
         if not rows:
             return multiple()
         row = data.draw(st.sampled_from(rows))
@@ -210,8 +210,8 @@ class Records(RuleBasedStateMachine):
             self.attest()
             self.moves_stand_in_the_table()
             self.everything_open_can_go_on()
-        assert {row.id for row in self.world.sql("SELECT id FROM rebuild")} == self.accepted
-        assert set(self.ended) == self.accepted
+        assert {row.id for row in self.world.sql("SELECT id FROM rebuild")} == set(self.accepted)
+        assert set(self.ended) == set(self.accepted)
         assert self.world.sql("SELECT * FROM outbox") == []
 
     def _fence(self) -> _Fence:
