@@ -200,3 +200,17 @@ def inflate(view: View, entry: Entry, packed: Print | None = None) -> Iterator[b
     left = (stop - at) + len(stream.unused_data)
     if left:
         raise ArchiveError(f"{left} bytes after the end of the deflate stream", offset=stop - left)
+
+
+def inflate_whole(view: View, entry: Entry) -> bytes:
+    """The content of a member that was read before and found to be no larger than it says: in one piece, where it needs no copy."""
+    start, size = entry.data, entry.central.size
+    data = view[start : start + entry.central.stored]
+    if entry.central.method == DEFLATED:
+        try:
+            data = zlib.decompress(data, -zlib.MAX_WBITS, bufsize=max(size, 1))
+        except zlib.error as error:
+            raise ArchiveError(f"malformed deflate stream: {error}", offset=start) from None
+    if len(data) > size:
+        raise ArchiveError(f"declares {size} bytes and holds more", offset=start)
+    return data

@@ -19,7 +19,7 @@ from reprove.archive.names import decode
 from reprove.archive.spans import open_span
 from reprove.archive.structure import Directory, Notes, Record, central_records, local_header, read_directory
 from reprove.archive.view import View
-from reprove.archive.zipdigests import STORED, Side, digest_sides, inflate
+from reprove.archive.zipdigests import STORED, Side, digest_sides, inflate, inflate_whole
 
 _DESCRIPTOR_FLAG = 0x0008
 _DESCRIPTORS = {12: "<LLL", 16: "<4xLLL", 20: "<LQQ", 24: "<4xLQQ"}
@@ -35,6 +35,10 @@ class OpenZip:
     def content(self, entry: Entry) -> Iterator[bytes]:
         """Yield the inflated content of a member in bounded chunks; raises :class:`ArchiveError` where the data is malformed."""
         return inflate(self.view, entry)
+
+    def whole(self, entry: Entry) -> bytes:
+        """The inflated content of a member that :attr:`zip` has a digest of; raises :class:`ArchiveError` when it has changed since."""
+        return inflate_whole(self.view, entry)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reprove.archive import zipfields
-from reprove.archive.limits import DEFAULT, ArchiveError, Limits
+from reprove.archive.limits import CHUNK, DEFAULT, ArchiveError, Limits
 from reprove.archive.model import Code, Entry, Violation
 from reprove.archive.tree import Content, Field, Kind, Member, Profile, Stored, Weight
 from reprove.archive.zipfiles import OpenZip, open_zips
@@ -17,25 +17,44 @@ from reprove.core.digests import Sha256
 
 _MANIFEST = "META-INF/MANIFEST.MF"
 _SIGNATURES = (".SF", ".RSA", ".DSA", ".EC")
+_MAX_KEPT = 32 * 1024**2
 _MAX_TARGET = 4095
 """Bytes of a link's target: PATH_MAX of Linux without its end."""
 
 
 @dataclass(slots=True)
+class Kept:
+    """The content that was read whole last: who asks for one asks again, and inflating costs more than a copy."""
+
+    entry: Entry | None = None
+    data: bytes = b""
+
+
+@dataclass(slots=True)
 class ZipContent:
-    """A :class:`~reprove.archive.tree.Content` of one member, inflated each time."""
+    """A :class:`~reprove.archive.tree.Content` of one member, inflated each time but the last one that was read whole."""
 
     archive: OpenZip
     entry: Entry
     size: int
+    kept: Kept
 
     def chunks(self) -> Iterator[bytes]:
         """The content in chunks."""
-        return self.archive.content(self.entry)
+        if self.kept.entry is not self.entry:
+            return self.archive.content(self.entry)
+        data = self.kept.data
+        return (data[at : at + CHUNK] for at in range(0, len(data), CHUNK))
 
     def read(self) -> bytes:
         """All of it."""
-        return b"".join(self.chunks())
+        if self.kept.entry is self.entry:
+            return self.kept.data
+        self.kept.entry, self.kept.data = None, b""
+        data = self.archive.whole(self.entry)
+        if len(data) <= _MAX_KEPT:
+            self.kept.entry, self.kept.data = self.entry, data
+        return data
 
 
 @dataclass(slots=True)
@@ -71,13 +90,16 @@ class ZipTree:
     @contextmanager
     def contents(self, paths: Collection[str], budget: int) -> Iterator[Mapping[str, Content]]:
         """Contents are inflated when they are read, so each one's size is what has to fit. One that could not be read is absent."""
-        read, found = self.archive.zip, {}
+        read, found, kept = self.archive.zip, {}, Kept()
         for path in paths:
             index = self.entries.get(path)
             if index is not None and read.digests[index] is not None and read.entries[index].central.size <= budget:
                 entry = read.entries[index]
-                found[path] = ZipContent(self.archive, entry, entry.central.size)
-        yield found
+                found[path] = ZipContent(self.archive, entry, entry.central.size, kept)
+        try:
+            yield found
+        finally:
+            kept.entry, kept.data = None, b""
 
 
 @contextmanager

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from reprove.archive.artifact import open_pair
+from reprove.archive import zipfiles
+from reprove.archive.artifact import open_artifact, open_pair
+from reprove.archive.model import Entry
 from reprove.archive.tree import Kind, Profile, Weight
+from reprove.archive.view import View
 from tests.archive.trees import read
 from tests.archive.zips import LATER, TIME, Part, deflate, descriptor, wheel, wheel_parts, zip_bytes
 
@@ -258,10 +261,10 @@ def test_another_deflate_stream_of_the_same_length_is_told(tmp_path: Path) -> No
 
 
 FIRSTS = {
-    "the manifest": ([MANIFEST, A], {"manifest-first": "yes"}),
-    "the folder, then the manifest": ([FOLDER, MANIFEST, A], {"manifest-first": "yes"}),
-    "another member": ([A, MANIFEST], {"manifest-first": "no"}),
-    "the folder, then another member": ([FOLDER, A, MANIFEST], {"manifest-first": "no"}),
+    "the manifest": ([MANIFEST, A], {"manifest-first": "yes", "signatures-first": "yes"}),
+    "the folder, then the manifest": ([FOLDER, MANIFEST, A], {"manifest-first": "yes", "signatures-first": "yes"}),
+    "another member": ([A, MANIFEST], {"manifest-first": "no", "signatures-first": "yes"}),
+    "the folder, then another member": ([FOLDER, A, MANIFEST], {"manifest-first": "no", "signatures-first": "yes"}),
     "signatures behind the manifest": (SIGNED, {"manifest-first": "yes", "signatures-first": "yes"}),
     "a class before the signatures": ([SIGNED[0], SIGNED[3], *SIGNED[1:3]], {"manifest-first": "yes", "signatures-first": "no"}),
     "a class between the signatures": ([*SIGNED[:2], SIGNED[3], SIGNED[2]], {"manifest-first": "yes", "signatures-first": "no"}),
@@ -285,3 +288,21 @@ def test_contents_beyond_the_budget_are_absent(tmp_path: Path) -> None:
     (tmp_path / "x.zip").write_bytes(zip_bytes([A, Part("b", b"b")]))
     with open_pair(tmp_path / "x.zip", tmp_path / "x.zip") as (tree, _), tree.contents({"a.txt", "b", "none"}, 199) as found:
         assert {path: content.read() for path, content in found.items()} == {"b": b"b"}
+
+
+def test_a_content_that_is_read_twice_is_inflated_once_and_forgotten_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[str] = []
+    real = zipfiles.inflate_whole
+
+    def counting(view: View, entry: Entry) -> bytes:
+        counted.append(entry.name)
+        return real(view, entry)
+
+    monkeypatch.setattr(zipfiles, "inflate_whole", counting)
+    (tmp_path / "x.zip").write_bytes(zip_bytes([A, Part("b", b"b", method=0)]))
+    with open_artifact(tmp_path / "x.zip") as tree:
+        for _ in range(2):
+            with tree.contents({"a.txt", "b"}, 1000) as found:
+                assert [found[path].read() for path in ("a.txt", "a.txt", "b", "b")] == [A.data, A.data, b"b", b"b"]
+                assert [b"".join(found[path].chunks()) for path in ("a.txt", "b")] == [A.data, b"b"]
+    assert counted == ["a.txt", "b"] * 2
