@@ -66,6 +66,8 @@ def check_names(entries: tuple[Entry, ...], limits: Limits, notes: Notes) -> Non
 
 def _check_folders(names: dict[str, str], files: set[str], notes: Notes) -> None:
     """No file has members below it. ``names`` maps what a file system makes of a name to the name."""
+    if _above({key.rpartition("/")[0] for key in names}).isdisjoint(files):
+        return
     clear: set[str] = set()
     for key, name in names.items():
         at = key.rfind("/")
@@ -82,6 +84,16 @@ def _check_folders(names: dict[str, str], files: set[str], notes: Notes) -> None
             at = key.rfind("/", 0, at)
         else:
             clear.update(above)
+
+
+def _above(folders: set[str]) -> set[str]:
+    """Folders, and the folders that they are in: each is walked up once."""
+    found: set[str] = set()
+    for folder in folders:
+        while folder and folder not in found and folder.count("/") < MAX_PARTS:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]  # noqa: PLW2901  # walking up
+    return found
 
 
 def check_entry(entry: Entry, notes: Notes) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 
 from reprove.archive import dostime
 from reprove.archive.model import Entry, Header
@@ -16,6 +16,8 @@ _UNIX, _DOS_LIKE = 3, frozenset({0, 10, 11, 14})
 """Systems whose attributes readers take for Unix modes, or for those of DOS, NTFS and VFAT (APPNOTE 4.4.2; Info-ZIP calls NTFS 11)."""
 _DESCRIPTOR_FLAG = 0x0008
 _NOISE, _DATA = Weight.NOISE, Weight.DATA
+_field: Callable[[tuple[str, str | int, Weight, int]], Field] = partial(tuple.__new__, Field)
+"""What ``Field(...)`` does, in half the time: it is done a dozen times for each member that differs."""
 _dos_text = lru_cache(maxsize=1024)(dostime.dos_text)
 
 
@@ -25,17 +27,17 @@ def details(entry: Entry, stored: int, *, marked: bool) -> list[Field]:
     (_, _, version, flags, method, time, crc, packed, size, extra) = central
     mode = external >> 16
     found = [
-        Field("mode", f"{mode:06o}", _NOISE, at + 38),
-        Field("executable", _executable(entry.made_by >> 8, mode), _DATA, at + 38),
-        Field("time", _dos_text(time), _NOISE, at + 12),
-        Field("method", method, _NOISE, at + 10),
-        Field("deflate", f"{packed} bytes, crc {stored:08x}", _NOISE, entry.data),
-        Field("create-system", entry.made_by >> 8, _NOISE, at + 5),
-        Field("create-version", entry.made_by & 255, _NOISE, at + 4),
-        Field("extract-version", f"{version}/{local.version}", _NOISE, at + 6),
-        Field("flags", f"{flags:04x}", _NOISE, at + 8),
-        Field("internal-attributes", entry.internal, _NOISE, at + 36),
-        Field("dos-attributes", external & 0xFFFF, _NOISE, at + 38),
+        _field(("mode", f"{mode:06o}", _NOISE, at + 38)),
+        _field(("executable", _executable(entry.made_by >> 8, mode), _DATA, at + 38)),
+        _field(("time", _dos_text(time), _NOISE, at + 12)),
+        _field(("method", method, _NOISE, at + 10)),
+        _field(("deflate", f"{packed} bytes, crc {stored:08x}", _NOISE, entry.data)),
+        _field(("create-system", entry.made_by >> 8, _NOISE, at + 5)),
+        _field(("create-version", entry.made_by & 255, _NOISE, at + 4)),
+        _field(("extract-version", f"{version}/{local.version}", _NOISE, at + 6)),
+        _field(("flags", f"{flags:04x}", _NOISE, at + 8)),
+        _field(("internal-attributes", entry.internal, _NOISE, at + 36)),
+        _field(("dos-attributes", external & 0xFFFF, _NOISE, at + 38)),
     ]
     if local.time != time:
         found.append(Field("local-time", _dos_text(local.time), _NOISE, local.offset + 10))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 import csv
 import hashlib
 import io
@@ -15,6 +15,7 @@ from reprove.archive.tree import Content, Kind, Member, Tree
 MAX_RECORD = 32 * 1024**2
 _MAX_HASHED = 256 * 1024**2
 """Bytes of a member that is hashed again, by a hash that the reader did not take."""
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _STRONGER = frozenset({"sha384", "sha512"})
 _SIGNATURES = ("RECORD.jws", "RECORD.p7s")
 
@@ -97,4 +98,4 @@ def _strong_hash(content: Content | None, algorithm: str) -> str | None:
 
 
 def _base64(digest: bytes) -> str:
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+    return binascii.b2a_base64(digest, newline=False).translate(_URL_SAFE, b"=").decode("ascii")
