@@ -21,7 +21,8 @@ class View:
 
     def __getitem__(self, key: slice) -> bytes:
         """The bytes of a slice with plain bounds, cut where the file ends."""
-        start, stop = key.start or 0, self.span.size if key.stop is None else min(key.stop, self.span.size)
+        start = key.start or 0
+        stop = max(start, self.span.size if key.stop is None else min(key.stop, self.span.size))
         at, block = self._kept
         if at <= start and stop <= at + len(block):
             return block[start - at : stop - at]
