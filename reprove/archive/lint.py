@@ -17,6 +17,8 @@ _KNOWN_FLAGS = 0x080E
 _DESCRIPTOR_FLAG = 0x0008
 _END_SIGNATURES = (b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07")
 _PLAIN_FLAGS = 0x0806
+_TEXT = 0x0001
+"""The one internal attribute that means the same to all readers (APPNOTE 4.4.10). Bit 2 makes Info-ZIP's unzip drop modes and links."""
 _PLAIN_KINDS = frozenset({0, stat.S_IFREG})
 _METHODS = frozenset({0, 8})
 _DOS_DIRECTORY, _DOS_LABEL = 0x10, 0x08
@@ -107,6 +109,8 @@ def check_entry(entry: Entry, notes: Notes) -> None:
         notes.add(Code.ENCRYPTED, entry.name, where, "encrypted")
     elif flags & ~_KNOWN_FLAGS:
         notes.add(Code.FLAGS, entry.name, where, f"flags {flags:#06x} are not known")
+    if entry.internal & ~_TEXT:
+        notes.add(Code.FLAGS, entry.name, where, f"internal attributes {entry.internal:#06x} are not known, and some readers act on them")
     if entry.central.method not in _METHODS:
         notes.add(Code.METHOD, entry.name, where, f"compression method {entry.central.method} is neither stored nor deflated")
     version = max(entry.central.version, entry.local.version)
@@ -134,6 +138,7 @@ def _is_plain(entry: Entry) -> bool:
         and central[3:5] == local[3:5]
         and central[6:9] == local[6:9]
         and not (central.extra or local.extra or entry.comment or central.flags & ~_PLAIN_FLAGS or entry.external & (_DOS_DIRECTORY | _DOS_LABEL))
+        and not entry.internal & ~_TEXT
         and central.method in _METHODS
         and max(central.version, local.version) <= _MAX_VERSION
         and entry.mode & ~0o777 in _PLAIN_KINDS

@@ -196,6 +196,9 @@ TWO_WAYS = {
     "a version that unzip does not have": (Part("a", b"x", central={"version": 63}), {"method"}),
     "a version that others do not have, in the local header": (Part("a", b"x", local={"version": 255}), {"method"}),
     "a version of zip64": (Part("a", b"x", central={"version": 45}, local={"version": 45}), set()),
+    "an internal attribute by which unzip drops modes": (Part("a", b"x", mode=0o100755, internal=4), {"flags"}),
+    "an internal attribute of records": (Part("a", b"x", internal=2), {"flags"}),
+    "text by its internal attribute": (Part("a", b"x", internal=1), set()),
     "bzip2": (Part("a", b"x", method=12), {"method", "malformed-deflate"}),
     "zstd": (Part("a", b"x", method=93), {"method", "malformed-deflate"}),
 }

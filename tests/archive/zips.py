@@ -31,6 +31,7 @@ class Part:
     flags: int = 0
     system: int = 3
     external: int | None = None
+    internal: int = 0
     local: Mapping[str, object] = field(default_factory=dict)
     central: Mapping[str, object] = field(default_factory=dict)
     after: bytes = b""
@@ -80,7 +81,7 @@ def zip_bytes(
         ce = facts | dict(part.central)
         external = part.mode << 16 | (0x10 if part.name.endswith("/") else 0) if part.external is None else part.external
         lengths = (len(ce["name"]), len(ce["extra"]), len(part.comment))  # type: ignore[arg-type]
-        central += struct.pack("<4s4H4s3L5H2L", b"PK\x01\x02", part.system << 8 | 20, *_numbers(ce), *lengths, 0, 0, external, offset)
+        central += struct.pack("<4s4H4s3L5H2L", b"PK\x01\x02", part.system << 8 | 20, *_numbers(ce), *lengths, 0, part.internal, external, offset)
         central += ce["name"] + ce["extra"] + part.comment  # type: ignore[operator]
         count += 1
     out += before_directory
