@@ -239,7 +239,7 @@ def _wheels(rng: Random, number: int) -> Iterator[Pair]:
     for cause, inject in WHEEL_CAUSES.items():
         one = package(rng)
         yield Pair(f"wheel {cause} {number}", name, wheel(one), wheel(inject(rng, one)), (cause,))
-    for cause, change in (("backend-version", metadata_age), ("hash-order", header_order)):
+    for cause, change in (("backend-version", metadata_age), ("backend-version", header_order)):
         one = package(rng)
         yield Pair(f"wheel metadata {cause} {number}", name, wheel(one), wheel(change(rng, one)), (cause,))
     one = package(rng)

@@ -39,6 +39,11 @@ ROWS: tuple[CauseRow, ...] = (
         fix="sort what is listed: tar --sort=name, sorted(os.listdir()), LC_ALL=C sort",
     ),
     CauseRow(
+        id="locale-order",
+        title="lines or names are sorted by the locale of the build",
+        fix="export LC_ALL=C.UTF-8 for the build; LC_ALL=C sort",
+    ),
+    CauseRow(
         id="hash-order",
         title="the order of a set or dictionary",
         fix="sort before writing; PYTHONHASHSEED=0 for the build",
@@ -97,6 +102,11 @@ ROWS: tuple[CauseRow, ...] = (
         title="another tar dialect",
         fix="tar --format=pax --pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
     ),
+    CauseRow(
+        id="ar-header",
+        title="a static library keeps time, owner and mode of its objects",
+        fix="ar D, ranlib -D, ARFLAGS=rcD; libtool: AR_FLAGS=crD",
+    ),
     CauseRow(id="pyc-time", title="compiled Python keeps the time of its source", fix="set SOURCE_DATE_EPOCH, or ship no .pyc"),
     CauseRow(
         id="elf-build-id",
@@ -131,7 +141,7 @@ BY_ID = {row.id: row for row in ROWS}
 BY_PASS = {
     "wheel-record": "derived-record",
     "wheel-generator": "backend-version",
-    "wheel-metadata-order": "hash-order",
+    "wheel-metadata-order": "backend-version",
     "gem-checksums": "derived-digests",
     "gem-metadata-date": "embedded-date",
     "gem-metadata-rubygems-version": "backend-version",
@@ -162,7 +172,9 @@ BY_PASS = {
 """The cause that a pass masks exactly; ``elf-code-identical`` and ``nested-archive`` mask more than one."""
 
 DERIVED = frozenset({"derived-record", "derived-digests", "derived-size", "elf-build-id"})
-"""Effects of other causes: named only where nothing else is."""
+"""Effects of other causes: named last."""
+LISTS = DERIVED - {"elf-build-id"}
+"""Lists that an artifact carries of itself: they follow from its members as long as they are true."""
 
 
 def table() -> str:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from reprove.archive.limits import CHUNK
 from reprove.archive.tree import Profile
 from reprove.compare.anatomies import headers
+from reprove.compare.anatomies.archive_file import ARCHIVE
 from reprove.compare.anatomies.elf.split import ELF
+from reprove.compare.anatomies.gzip_file import GZIP
 from reprove.compare.anatomies.json_object import JSON
+from reprove.compare.anatomies.pyc import PYC
+from reprove.compare.causes.budget import Budget
 from reprove.compare.causes.catalogue import BY_PASS, DERIVED
+from reprove.compare.causes.elves import code_causes, other_folder
 from reprove.compare.causes.fields import Guess
 from reprove.compare.causes.model import Sides
-from reprove.compare.causes.texts import text_cause
+from reprove.compare.causes.pycs import compiled_path
+from reprove.compare.causes.texts import Rename, text_causes
 from reprove.compare.masking import applicable, content_passes
+from reprove.compare.passes.model import Pass
 from reprove.compare.pieces import Anatomy
 from reprove.core.outcomes import Certainty
 
@@ -24,6 +31,7 @@ _NPM_STATE = frozenset({"member:gitHead", "layout"})
 _NPM_PACKER = frozenset(
     {"member:_npmVersion", "member:_nodeVersion", "member:_resolved", "member:_integrity", "member:_id", "member:_from", "layout"}
 )
+_PKG_INFO = Anatomy("pkg-info", lambda path, _head: path.rpartition("/")[2] == "PKG-INFO", headers.split)
 
 
 class _Bytes:
@@ -42,39 +50,74 @@ class _Bytes:
         return self.data
 
 
-def content_causes(profile: Profile, sides: Sides) -> list[Guess]:
-    """The causes of one content's difference, the one that claims it first; empty where none is known."""
+def content_causes(profile: Profile, sides: Sides, budget: Budget, renames: Sequence[Rename] = ()) -> list[Guess]:
+    """The causes of one content's difference, the one that claims it first; empty where none is known or the budget is spent."""
+    if not budget.reads(len(sides.old) + len(sides.new)):
+        return []
     passes = content_passes(applicable(profile, sides.path), sides.path, _Bytes(sides.old), _Bytes(sides.new))
     if passes is not None:
-        named = [BY_PASS[one.id] for one in passes if one.id in BY_PASS]
-        named.sort(key=lambda cause: cause in DERIVED)
-        if named:
-            return [(cause, Certainty.PROVED) for cause in dict.fromkeys(named)]
-        return [("elf-debug", Certainty.LIKELY)] if ELF.fits(sides.path, sides.old[:64]) else []
-    guess = _by_pieces(sides) or text_cause(sides.old, sides.new)
-    return [guess] if guess else []
+        return _of_passes(passes, sides)
+    found = _by_pieces(sides, budget)
+    return found if found is not None else text_causes(sides.path, sides.old, sides.new, budget, renames)
 
 
-def _by_pieces(sides: Sides) -> Guess | None:
-    """What the names of the pieces that differ tell."""
-    path = sides.path
-    if headers.WHEEL_METADATA.fits(path, b""):
-        names = _differing(headers.WHEEL_METADATA, sides)
-        if names and names <= _BACKEND_HEADERS:
-            return "backend-version", Certainty.PROVED
-        spelled = names and _differing(headers.WHEEL_METADATA, sides, spaces=False)
-        if spelled is not None and spelled <= _BACKEND_MAYBE:
-            return "backend-version", Certainty.LIKELY
-    elif JSON.fits(path, sides.old[:64]):
+def same_inside(sides: Sides) -> bool:
+    """Whether two archives that are payload hold the same, in the canonical form (no violation on either side)."""
+    passes = content_passes(applicable(Profile.ZIP, sides.path), sides.path, _Bytes(sides.old), _Bytes(sides.new))
+    return passes is not None and [one.id for one in passes] == ["nested-archive"]
+
+
+def _of_passes(passes: Sequence[Pass], sides: Sides) -> list[Guess]:
+    """The causes that the passes which make the sides equal mask, each proved."""
+    ids = {one.id for one in passes}
+    if ids == {"nested-gzip"}:
+        return _gzip(sides)
+    named = [BY_PASS[one.id] for one in passes if one.id in BY_PASS]
+    named.sort(key=lambda cause: cause in DERIVED)
+    found: list[Guess] = [(cause, Certainty.PROVED) for cause in dict.fromkeys(named)]
+    if ids & {"elf-debug", "elf-code-identical"}:
+        if "elf-debug" not in named:
+            found = [("elf-debug", Certainty.LIKELY), *found]
+        if other_folder(sides.old, sides.new):
+            # what else differs in the debug information may follow from the folder, or not
+            found = [("build-path", Certainty.LIKELY), *found]
+    return found
+
+
+def _gzip(sides: Sides) -> list[Guess]:
+    """Which parts of a file compressed by gzip differ; its payload is the same."""
+    names = _differing(GZIP, sides) or frozenset()
+    found: list[Guess] = [("compressor", Certainty.PROVED)] if names & {"packed", "effort"} else []
+    return found + ([("gzip-header", Certainty.PROVED)] if names & {"time", "name", "os", "flags"} or not found else [])
+
+
+def _by_pieces(sides: Sides, budget: Budget) -> list[Guess] | None:
+    """What the names of the pieces that differ tell; empty for contents that are to be explained by their pieces or not at all, None for others."""
+    path, head = sides.path, sides.old[:64]
+    for anatomy in (headers.WHEEL_METADATA, _PKG_INFO):
+        if anatomy.fits(path, b""):
+            return _headers(anatomy, sides)
+    if JSON.fits(path, head):
         names = _differing(JSON, sides)
         if names and names <= _NPM_STATE:
-            return "git-state", Certainty.LIKELY
-        if names and names <= _NPM_PACKER:
-            return "backend-version", Certainty.LIKELY
-    elif ELF.fits(path, sides.old[:64]):
-        names = _differing(ELF, sides)
-        if names and any(name.startswith(".comment") or "comment" in name for name in names):
-            return "compiler-version", Certainty.LIKELY
+            return [("git-state", Certainty.LIKELY)]
+        if names and names <= _NPM_PACKER | _NPM_STATE:
+            return [("backend-version", Certainty.LIKELY), *([("git-state", Certainty.LIKELY)] if not names <= _NPM_PACKER else [])]
+        return None
+    if ELF.fits(path, head):
+        return code_causes(path, sides.old, sides.new, budget)
+    if PYC.fits(path, head):
+        return compiled_path(sides.old, sides.new)
+    return [] if ARCHIVE.fits(path, sides.old[:512]) else None
+
+
+def _headers(anatomy: Anatomy, sides: Sides) -> list[Guess] | None:
+    names = _differing(anatomy, sides)
+    if names and names <= _BACKEND_HEADERS:
+        return [("backend-version", Certainty.PROVED)]
+    spelled = _differing(anatomy, sides, spaces=False) if names else None
+    if spelled is not None and spelled <= _BACKEND_MAYBE:
+        return [("backend-version", Certainty.LIKELY)]
     return None
 
 

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from reprove.archive.tree import Profile
 from reprove.compare.causes import catalogue
+from reprove.compare.causes.budget import Budget
 from reprove.compare.causes.catalogue import BY_ID, BY_PASS, ROWS, UNEXPLAINED
 from reprove.compare.causes.explain import explain
 from reprove.compare.causes.model import Case, Sides
-from reprove.compare.causes.texts import text_cause
+from reprove.compare.causes.texts import text_causes
 from reprove.compare.engine import compare_files
 from reprove.compare.passes.registry import PASSES
 from reprove.compare.result import Difference
@@ -143,20 +144,19 @@ EXCHANGED = {
 
 @pytest.mark.parametrize("what", EXCHANGED)
 def test_a_token_that_an_attacker_exchanged_is_at_most_likely(what: str) -> None:
-    guess = text_cause(*EXCHANGED[what])
-    assert guess is None or guess[1] is Certainty.LIKELY
+    assert all(certainty is Certainty.LIKELY for _, certainty in text_causes("demo/a.py", *EXCHANGED[what], Budget()))
 
 
 @pytest.mark.parametrize("path", ["/usr/bin/x", "/etc/passwd", "/bin/sh"])
 def test_a_system_path_is_no_build_path(path: str) -> None:
-    assert text_cause(f"run {path} now\n".encode(), b"run /build/demo/x now\n") is None
+    assert text_causes("demo/a.py", f"run {path} now\n".encode(), b"run /build/demo/x now\n", Budget()) == []
 
 
 @pytest.mark.parametrize(
     "data", [b"a" * 2_000_000, b"0123456789abcdef" * 60_000, b"/x" * 500_000, b"2024-01-" * 100_000, b"A+/" * 300_000, b"@" * 1_000_000]
 )
 def test_hostile_text_takes_no_long_time(data: bytes) -> None:
-    text_cause(data + b"1", data + b"2")
+    text_causes("demo/a.py", data + b"1", data + b"2", Budget())
 
 
 def test_ids_are_unique_and_frozen_in_form() -> None:
