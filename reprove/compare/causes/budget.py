@@ -14,7 +14,7 @@ class Budget:
 
     read: int = 192 * 1024**2
     text: int = 32 * 1024**2
-    masked: int = 3 * 1024**2
+    masked: int = 1024**2
 
     def reads(self, size: int) -> bool:
         """Whether so many bytes may be read."""

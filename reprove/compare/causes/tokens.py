@@ -32,7 +32,7 @@ _WHO = rb"[A-Za-z0-9_][\w.@-]{0,95}"
 _PERSON = re.compile(
     rb"(?<![\w.@-])[A-Za-z_][\w.-]{0,31}@[A-Za-z0-9][\w.-]{0,63}"
     rb"|(?<=/home/)[\w.-]{1,32}|(?<=/Users/)[\w.-]{1,32}"
-    rb"|(?<![A-Za-z])(?:[A-Za-z0-9]{1,20}[ ._-]){0,3}(?i:hostname|host|nodename|machine|username|user|built[ ._-]?by|builder"
+    rb"|(?<![A-Za-z])(?i:hostname|host|nodename|machine|username|user|built[ ._-]?by|builder"
     rb"|packager|compiled[ ._-]?by|whoami|uname)[\"']?(?: {0,3}[=:] {0,3}| )[\"']?" + _WHO
 )
 _STATE = re.compile(
