@@ -53,13 +53,13 @@ def _signatures(claims: Claims) -> None:
 
 
 def _moved(claims: Claims, gone: dict[str, list[int]], come: dict[str, list[int]]) -> None:
-    """The same content under another path: proved is that it moved. What a program finds by its path is another matter."""
+    """The same content under another path: likely at most, since paths decide what runs (a start-up file, a module before another)."""
     for what, left in gone.items():
         free = [index for index in come.get(what, ()) if index not in claims.owner]
         for mine, theirs in zip([index for index in left if index not in claims.owner], free, strict=False):
             paths = [claims.rows[index].path for index in (mine, theirs)]
             in_info = all(".dist-info/" in path for path in paths) and len({path.rpartition("/")[2] for path in paths}) == 1
-            guess: Guess = ("backend-version", Certainty.LIKELY) if in_info else ("moved-member", Certainty.PROVED)
+            guess: Guess = ("backend-version", Certainty.LIKELY) if in_info else ("moved-member", Certainty.LIKELY)
             for index in (mine, theirs):
                 claims.give(index, guess)
 

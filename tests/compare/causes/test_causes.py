@@ -126,6 +126,12 @@ def test_an_executable_bit_is_never_proved_harmless() -> None:
     assert (found.id, found.certainty, found.claims) == ("executable-bit", Certainty.LIKELY, (0, 1))
 
 
+def test_a_file_that_moved_is_never_proved_harmless() -> None:
+    what = "9 bytes, sha256 " + "ab" * 32
+    rows = (Difference("demo/start.py", "member", what, None), Difference("demo_start.pth", "member", None, what))
+    assert all(one.certainty is not Certainty.PROVED for one in explain(Case(Profile.WHEEL, rows, {})))
+
+
 def test_a_record_that_lies_follows_from_nothing() -> None:
     path = "demo-1.0.dist-info/RECORD"
     sides = Sides(path, b"demo/a.py,sha256=AAAA,1\ndemo-1.0.dist-info/RECORD,,\n", b"demo/a.py,sha256=BBBB,1\ndemo-1.0.dist-info/RECORD,,\n")
