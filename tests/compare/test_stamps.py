@@ -137,6 +137,19 @@ def test_an_unreadable_archive_is_an_outcome_and_not_a_fault(tmp_path: Path, bro
     assert judge(tmp_path, broken, broken).level is Level.BITWISE
 
 
+def test_equal_bytes_are_bitwise_also_beyond_a_limit_and_what_was_not_read_is_a_finding(tmp_path: Path) -> None:
+    from reprove.archive.limits import LimitError, Limits
+    from reprove.compare.engine import compare_files
+
+    for name, data in (("a", wheel()), ("b", wheel()), ("c", wheel(info_time=LATER))):
+        (tmp_path / name).write_bytes(data)
+    small = Limits(entries=2)
+    result = compare_files(tmp_path / "a", tmp_path / "b", limits=small)
+    assert (result.level, [row.code for row in result.findings]) == (Level.BITWISE, [Finding.AMBIGUOUS_ARCHIVE])
+    with pytest.raises(LimitError):
+        compare_files(tmp_path / "a", tmp_path / "c", limits=small)
+
+
 def test_nothing_is_stamped_without_a_source(tmp_path: Path) -> None:
     from reprove.compare.engine import compare_files
 
