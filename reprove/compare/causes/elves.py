@@ -18,6 +18,7 @@ _LOOSE = frozenset(
 )
 _LOOSE_TOO = frozenset(["debuglink-facts", "comment", "comment-facts", "unloaded", "unloaded-facts", "gap", "null"])
 _STRINGS = (".rodata", ".dynstr", ".data")
+_MIN_STRING = 4
 _ADDRESSED = (".text", ".plt", ".init", ".fini", ".eh_frame", ".dynamic", ".got", ".dynsym", ".rela", ".rel", ".init_array", ".fini_array", ".data")
 _ADDRESSED_TOO = (".gnu.version", ".gnu.hash", ".note", ".gcc_except_table", ".tbss", ".tdata", ".bss")
 """Sections that hold addresses: they differ when a string before them has another length."""
@@ -39,7 +40,7 @@ def code_causes(path: str, old: bytes, new: bytes, budget: Budget) -> list[Guess
         kind, _, title = name.partition(":")
         if kind in _LOOSE or kind in _LOOSE_TOO:
             continue
-        if kind == "loaded" and title.startswith(_STRINGS) and name in mine and name in theirs:
+        if kind == "loaded" and title in _STRINGS and name in mine and name in theirs:
             said = _said(b"".join(mine[name]), b"".join(theirs[name]))
             if said is not None:
                 found += said
@@ -94,7 +95,7 @@ def _by_name(pieces: tuple[Piece, ...]) -> dict[str, list[bytes]]:
 def _said(old: bytes, new: bytes) -> list[Region] | None:
     """The strings that differ between two sections; a linker that merges strings gives them another order when one has another length."""
     found = regions(old, new)
-    if found:
+    if found and all(min(map(len, one)) >= _MIN_STRING for one in found):
         return found
     before, after = Counter(filter(None, old.split(b"\0"))), Counter(filter(None, new.split(b"\0")))
     mine, theirs = list((before - after).elements()), list((after - before).elements())

@@ -26,6 +26,7 @@ _FOLLOWS = frozenset({"size", "deflate", "packed", "gzip:deflate"})
 _PACKED = frozenset({"packed", "padding", "xz:stream", "xz:blocks", "zstd:stream", "bzip2:stream", "gzip:deflate"})
 """What says something of compressed bytes or their amount: it follows from what is inside where that differs."""
 _COUNTS = frozenset({"content", "member", "kind", "target", "format", "executable", "comment", "set-id", "device"})
+_STREAMS = ("gzip:", "xz:", "zstd:", "bzip2:")
 _MAX_CONTENTS = 400
 """Contents that are taken apart; beyond, they stay unexplained."""
 _NOTHING: Guess = (UNEXPLAINED, Certainty.UNEXPLAINED)
@@ -36,12 +37,17 @@ def explain(case: Case) -> tuple[CauseFound, ...]:
     claims = Claims(case.differences)
     contents = {row.path: index for index, row in enumerate(claims.rows) if row.field == "content"}
     holders = _holders(claims.rows, contents)
+    sized = {row.path for row in claims.rows if row.field == "size"}
+    stored = {row.path for row in claims.rows if row.field == "method"}
+    repacked = {row.path for row in claims.rows if row.field == "compression"}
     _explain_contents(case, claims, contents, name_members(claims))
     _times(case, claims, holders)
     for index in claims.free():
         row = claims.rows[index]
-        if row.field in _FOLLOWS and row.path in contents:
+        if row.path in contents and (row.field in _FOLLOWS or (row.field == "header-form" and row.path in sized)):
             claims.give(index, claims.owner[contents[row.path]])
+        elif (row.field == "extract-version" and row.path in stored) or (row.field.startswith(_STREAMS) and row.path in repacked):
+            claims.give(index, ("compressor", Certainty.PROVED))  # a zip says by it that a member is deflated; each compressor has its own facts
         elif row.field not in _PACKED and (guess := field_cause(row, case.profile)):
             claims.give(index, guess)
     _nested(case, claims, contents, holders)
@@ -120,6 +126,7 @@ def _nested(case: Case, claims: Claims, contents: dict[str, int], holders: dict[
 
 def _packed(case: Case, claims: Claims) -> None:
     """Compressed bytes and their amount differ for what is inside, and go to the cause that most of that has; alone they have their own."""
+    split = {row.path for row in claims.rows if row.field == "xz:blocks" and None not in (row.old, row.new)}
     for index in claims.free():
         row = claims.rows[index]
         inside = [owner for one, owner in claims.owner.items() if _inside(claims.rows[one], row.path)]
@@ -127,6 +134,8 @@ def _packed(case: Case, claims: Claims) -> None:
             guess: Guess | None = ("threads", Certainty.LIKELY)
         elif _NOTHING in inside:
             guess = _NOTHING
+        elif row.path in split and not inside:
+            guess = ("threads", Certainty.PROVED)
         else:
             guess = max(dict.fromkeys(inside), key=inside.count) if inside else field_cause(row, case.profile)
         claims.give(index, guess or _NOTHING)

@@ -18,7 +18,19 @@ Guess = tuple[str, Certainty]
 _TIMES = frozenset({"time", "local-time", "access-time", "change-time", "creation-time"})
 _OWNERS = frozenset({"uid", "gid", "user", "group"})
 _PACKER = frozenset(
-    ["create-system", "create-version", "extract-version", "flags", "internal-attributes", "dos-attributes", "root-folder", "header", "device-noise"]
+    [
+        "create-system",
+        "create-version",
+        "extract-version",
+        "flags",
+        "internal-attributes",
+        "dos-attributes",
+        "root-folder",
+        "header",
+        "device-noise",
+        "descriptor",
+        "local-sizes",
+    ]
 )
 _COMPRESSOR = frozenset(
     ["method", "deflate", "packed", "compression", "gzip:effort", "gzip:deflate", "xz:stream", "xz:check", "bzip2:level", "zstd:frame"]
@@ -59,9 +71,11 @@ def field_cause(row: Difference, profile: Profile = Profile.ZIP) -> Guess | None
         return "threads", Certainty.PROVED
     if name in ("gzip:time", "gzip:name", "gzip:os", "gzip:flags"):
         return "gzip-header", Certainty.PROVED
+    if name == "flags" and _strength(row):
+        return "compressor", Certainty.PROVED
     if name in _COMPRESSOR or name.startswith(("bzip2:", "zstd:")):
         return "compressor", Certainty.PROVED
-    if name in ("dialect", "header-form", "padding") or name.startswith("pax:"):
+    if name in ("dialect", "header-form", "padding") or (name in _TIMES and _is_form(row)) or name.startswith("pax:"):
         return "tar-dialect", Certainty.LIKELY if name.startswith("pax:") else Certainty.PROVED
     return _packing(row)
 
@@ -70,6 +84,14 @@ def in_library(row: Difference, profile: Profile) -> bool:
     """Whether a row is of a member of a static library."""
     outside, nested, _ = row.path.rpartition(NEST)
     return outside.endswith(_LIBRARY) if nested else profile is Profile.AR
+
+
+def _strength(row: Difference) -> bool:
+    """Whether a zip's flags differ only in how hard its packer says to have tried (APPNOTE 4.4.4, bits 1 and 2)."""
+    try:
+        return not (int(str(row.old), 16) ^ int(str(row.new), 16)) & ~0b110
+    except ValueError:
+        return False
 
 
 def _mode(row: Difference, acted_on: Certainty) -> Guess | None:
@@ -106,8 +128,14 @@ def _packing(row: Difference) -> Guess | None:
 
 
 def is_time(row: Difference) -> bool:
-    """Whether a row is about a time in a header."""
-    return row.field in _TIMES
+    """Whether a row is about a time in a header, and not only about how it is written: with a fraction, or at all."""
+    return row.field in _TIMES and not _is_form(row)
+
+
+def _is_form(row: Difference) -> bool:
+    """Whether both sides name one second, or one side does not keep such a time: a tar's dialect decides that."""
+    old, new = row.old, row.new
+    return (row.field != "local-time" and None in (old, new)) or str(old).partition(".")[0] == str(new).partition(".")[0]
 
 
 def time_cause(rows: Sequence[Difference], profile: Profile = Profile.ZIP) -> Guess:

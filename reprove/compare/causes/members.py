@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from reprove.compare.causes.claims import Claims
-from reprove.compare.causes.fields import Guess
 from reprove.compare.causes.texts import Rename
 from reprove.core.outcomes import Certainty
 
@@ -53,15 +52,24 @@ def _signatures(claims: Claims) -> None:
 
 
 def _moved(claims: Claims, gone: dict[str, list[int]], come: dict[str, list[int]]) -> None:
-    """The same content under another path: likely at most, since paths decide what runs (a start-up file, a module before another)."""
+    """The same content of the same name in another folder. Likely at most, since paths decide what runs; another name is another file."""
     for what, left in gone.items():
-        free = [index for index in come.get(what, ()) if index not in claims.owner]
-        for mine, theirs in zip([index for index in left if index not in claims.owner], free, strict=False):
-            paths = [claims.rows[index].path for index in (mine, theirs)]
-            in_info = all(".dist-info/" in path for path in paths) and len({path.rpartition("/")[2] for path in paths}) == 1
-            guess: Guess = ("backend-version", Certainty.LIKELY) if in_info else ("moved-member", Certainty.LIKELY)
+        names: dict[str, list[int]] = defaultdict(list)
+        for index in come.get(what, ()):
+            if index not in claims.owner:
+                names[_name(claims.rows[index].path)].append(index)
+        for mine in left:
+            path = claims.rows[mine].path
+            if mine in claims.owner or not names[_name(path)]:
+                continue
+            theirs = names[_name(path)].pop()
+            in_info = ".dist-info/" in path and ".dist-info/" in claims.rows[theirs].path
             for index in (mine, theirs):
-                claims.give(index, guess)
+                claims.give(index, ("backend-version" if in_info else "moved-member", Certainty.LIKELY))
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _plain(path: str) -> str | None:

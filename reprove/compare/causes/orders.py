@@ -19,8 +19,9 @@ def order_cause(old: bytes, new: bytes) -> str | None:
     before, after = old.split(b"\n"), new.split(b"\n")
     if len(before) + len(after) > 2 * _MAX_ITEMS:
         return None
-    if Counter(before) == Counter(after):
-        return _kind([line for line in before if line.strip()], [line for line in after if line.strip()])
+    bare = [[line.strip(b", \t") for line in side if line.strip()] for side in (before, after)]  # the last item of a list has no comma
+    if Counter(bare[0]) == Counter(bare[1]):
+        return _kind(*bare)
     if len(before) != len(after):
         return None
     kinds: Counter[str] = Counter()

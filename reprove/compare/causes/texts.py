@@ -35,12 +35,19 @@ def text_causes(path: str, old: bytes, new: bytes, budget: Budget, renames: Sequ
     """
     if max(len(old), len(new)) > MAX_TEXT or not budget.lines(len(old) + len(new)):
         return []
-    if b"\0" not in old and old.replace(b"\r\n", b"\n") == new.replace(b"\r\n", b"\n"):
+    lines = [side.replace(b"\r\n", b"\n") for side in (old, new)] if b"\0" not in old and b"\r\n" in old + new else [old, new]
+    if lines[0] == lines[1]:
         return [("line-endings", Certainty.LIKELY if old.startswith(b"#!") else Certainty.PROVED)]  # the kernel takes the CR for a part of the name
-    reordered = orders.order_cause(old, new)
+    ended: list[Guess] = [("line-endings", Certainty.LIKELY)] if _ends(old) != _ends(new) else []
+    reordered = orders.order_cause(*lines)
     if reordered:
-        return [(reordered, Certainty.LIKELY)]
-    return [(cause, Certainty.LIKELY) for cause in region_causes(path, regions(old, new) or (), budget, renames)]
+        return [(reordered, Certainty.LIKELY), *ended]
+    causes = region_causes(path, regions(lines[0], lines[1]) or (), budget, renames)
+    return [*((cause, Certainty.LIKELY) for cause in causes), *(ended if causes else [])]
+
+
+def _ends(data: bytes) -> bool:
+    return b"\r\n" in data
 
 
 def region_causes(path: str, found: Sequence[Region], budget: Budget, renames: Sequence[Rename] = ()) -> list[str]:

@@ -33,7 +33,11 @@ _PERSON = re.compile(
     rb"(?<![\w.@-])[A-Za-z_][\w.-]{0,31}@[A-Za-z0-9][\w.-]{0,63}"
     rb"|(?<=/home/)[\w.-]{1,32}|(?<=/Users/)[\w.-]{1,32}"
     rb"|(?<![A-Za-z])(?i:hostname|host|nodename|machine|username|user|built[ ._-]?by|builder"
-    rb"|packager|compiled[ ._-]?by|whoami|uname)[\"']?(?: {0,3}[=:] {0,3}| )[\"']?" + _WHO
+    rb"|packager|whoami|uname|(?:built|compiled|created|packaged|generated)[ ._-]?(?:by|on|at))[\"']?(?: {0,3}[=:] {0,3}| )[\"']?"
+    + _WHO
+    + rb"(?: (?:on|at) "
+    + _WHO
+    + rb")?"
 )
 _STATE = re.compile(
     rb"(?<![0-9A-Za-z])g?[0-9a-f]{40}(?![0-9A-Za-z])"
