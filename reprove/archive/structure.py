@@ -78,7 +78,7 @@ def read_directory(view: View, notes: Notes, limits: Limits) -> Directory:
         at = _last_end(view, notes)
     (_, disk, start_disk, here, entries, length, offset, comment_size) = _END.unpack(view[at : at + _END.size])
     comment = view[at + _END.size : at + _END.size + comment_size]
-    if at + _END.size + comment_size != size:
+    if at + _END.size + comment_size < size:
         notes.add(Code.SUFFIX, "", at + _END.size + comment_size, f"{size - at - _END.size - comment_size} bytes after the end record")
     if _END_SIGNATURE in comment or b"PK\x06\x07" in comment:
         notes.add(Code.END_RECORD, "", at, "the archive's comment holds an end record")

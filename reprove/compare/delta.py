@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -49,7 +50,7 @@ def delta(old: Tree, new: Tree) -> Delta:
         elif member.kind is Kind.CONTAINER and member.sha256 != other.sha256:
             rows.append(_row(path, "packed", Weight.NOISE, f"{member.size} bytes", f"{other.size} bytes", member.offset))
         if member.raw != other.raw:
-            rows += _fields(path, old.details(member), new.details(other))
+            rows += list(_fields(path, old.details(member), new.details(other))) or [_unnamed(path, member, other)]
     rows += _order(theirs, ours, old.ordered | new.ordered)
     rows += _fields("", old.fields, new.fields)
     return Delta(tuple(rows), tuple(contents))
@@ -58,6 +59,12 @@ def delta(old: Tree, new: Tree) -> Delta:
 def _row(path: str, name: str, weight: Weight, old: str | int | None, new: str | int | None, offset: int | None = None) -> Row:
     shown = Difference(cut(path), cut(name), cut(old) if isinstance(old, str) else old, cut(new) if isinstance(new, str) else new, offset)
     return Row(path, name, weight, shown)
+
+
+def _unnamed(path: str, member: Member, other: Member) -> Row:
+    """Header bytes that no field tells of: those of a tar's own extension headers, which no reader looks at."""
+    mine, theirs = (f"header bytes with CRC {zlib.crc32(side.raw):08x}" for side in (member, other))
+    return _row(path, "header-form", Weight.NOISE, mine, theirs, member.offset)
 
 
 def _one_sided(old: Tree, theirs: dict[str, Member], ours: dict[str, Member], new: Tree) -> Iterator[Row]:
