@@ -20,6 +20,8 @@ _OCTAL = re.compile(rb" *([0-7]+)[ \0]*")
 _CHECKSUM = slice(148, 156)
 _WIDEST = 1 << 63
 """No reader holds a number beyond this."""
+_NO_DEVICE = b"0000000\0" * 2
+"""What GNU tar writes for a device that is none, also into an old header."""
 _SPACES = sum(b" " * 8)
 
 
@@ -85,7 +87,7 @@ def parse(block: bytes, offset: int, complain: Complain) -> Header:
         dialect = "v7"
         if magic != _NONE:
             complain(Code.SLACK, offset + 257, f"an unknown magic {magic!r}")
-        elif any(block[265:]):
+        elif any(block[265:329]) or any(block[345:]) or block[329:345] not in (bytes(16), _NO_DEVICE):
             complain(Code.SLACK, offset + 265, "bytes that the old header does not have")
     if dialect == "gnu":
         if kind != b"S" and (rest.strip(b"\0") or tail.strip(b"\0")):

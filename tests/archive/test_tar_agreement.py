@@ -297,3 +297,13 @@ def test_the_root_of_a_tar_is_no_member(tmp_path: Path) -> None:
     found = read(tmp_path, tar(folder("./"), Item("./a", b"x")))
     assert (found.order, found.violations) == (["a"], ())
     assert "root-folder" in found.fields
+
+
+@pytest.mark.parametrize("form", ["v7", "oldgnu", "gnu", "ustar", "pax"])
+def test_every_form_that_gnu_tar_writes_passes_lint(tmp_path: Path, form: str) -> None:
+    (tmp_path / "top").mkdir()
+    (tmp_path / "top" / "a").write_bytes(b"hello\n")
+    done = subprocess.run(["tar", f"--format={form}", "-C", str(tmp_path), "-cf", str(tmp_path / "x.tar"), "top"], check=False)
+    assert done.returncode == 0
+    with open_artifact(tmp_path / "x.tar") as tree:
+        assert (tree.violations, [member.path for member in tree.members if member.path.endswith("a")]) == ((), ["top/a"])
