@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import stat
+from itertools import pairwise
 
 from reprove.archive.limits import Limits
 from reprove.archive.model import Code, Entry
-from reprove.archive.names import MAX_PARTS, complaint, fold, unicode_complaint
+from reprove.archive.names import complaint, fold, unicode_complaint
 from reprove.archive.structure import UNICODE_COMMENT_ID, UNICODE_PATH_ID, Notes, extra_fields
 
 _ENCRYPTED = 0x2041
@@ -67,35 +68,14 @@ def check_names(entries: tuple[Entry, ...], limits: Limits, notes: Notes) -> Non
 
 
 def _check_folders(names: dict[str, str], files: set[str], notes: Notes) -> None:
-    """No file has members below it. ``names`` maps what a file system makes of a name to the name."""
-    if _above({key.rpartition("/")[0] for key in names}).isdisjoint(files):
-        return
-    clear: set[str] = set()
-    for key, name in names.items():
-        at = key.rfind("/")
-        if at < 0 or key[:at] in clear:
-            continue
-        if key.count("/") > MAX_PARTS:
-            continue  # a violation already, and walking up such names is what a hostile archive would have us do
-        above = []
-        while at > 0:
-            if key[:at] in files:
-                notes.add(Code.UNDER_FILE, name, 0, f"{key[:at]} is a file and a folder")
-                break
-            above.append(key[:at])
-            at = key.rfind("/", 0, at)
-        else:
-            clear.update(above)
+    """No file has members below it. ``names`` maps what a file system makes of a name to the name.
 
-
-def _above(folders: set[str]) -> set[str]:
-    """Folders, and the folders that they are in: each is walked up once."""
-    found: set[str] = set()
-    for folder in folders:
-        while folder and folder not in found and folder.count("/") < MAX_PARTS:
-            found.add(folder)
-            folder = folder.rpartition("/")[0]  # noqa: PLW2901  # walking up
-    return found
+    With the slash before every other character, what is below a name follows it at once: no set of all folders, which deep names would blow up.
+    """
+    for key, below in pairwise(sorted(name.replace("/", "\0") for name in names)):
+        if below.startswith(key + "\0") and (path := key.replace("\0", "/")) in files:
+            name = names.get(below.replace("\0", "/"), path)
+            notes.add(Code.UNDER_FILE, name, 0, f"{path} is a file and a folder")
 
 
 def check_entry(entry: Entry, notes: Notes) -> None:

@@ -65,6 +65,7 @@ class Walk:
     _strict: Notes = field(init=False)
     _names: Names = field(init=False)
     _prefix: str = field(init=False)
+    _acted: dict[str, tuple[int, ...]] = field(default_factory=dict)
     _current: str = ""
     _headers: int = 0
     _records: int = 0
@@ -136,7 +137,10 @@ class Walk:
         if kind is Kind.FILE:
             digest = self._content(entry)
         elif kind is Kind.HARDLINK:
-            self._names.link(path, self._names.target(entry.link, offset), offset)
+            target = self._names.target(entry.link, offset)
+            self._names.link(path, target, offset)
+            if self._acted.get(target.removeprefix("./"), self._acts(entry)) != self._acts(entry):
+                self._complain(Code.HARD_LINK, offset, "a hard link of another mode than its file's: some readers set it, so the last one wins")
         elif kind is Kind.SYMLINK:
             self._names.target(entry.link, offset)
         if header.mode & _SET_ID:
@@ -144,12 +148,18 @@ class Walk:
         if entry.records:
             self._check_attributes(entry)
         self._names.add(path, kind, offset)
+        self._acted[path] = self._acts(entry)
         if path == ROOT and kind is Kind.FOLDER and not self.deb and not entry.records and header.mode & _SET_ID == 0 and header.mode & 0o111:
             told = f"mode {header.mode:o}, before member {len(self.members)}, sha256 {hashlib.sha256(entry.raw).hexdigest()}"
             self.fields.append(Field("root-folder", told, Weight.NOISE, offset))
             return
         size = entry.size if kind is Kind.FILE else 0
         self.members.append(Member(self._current, kind, size, digest, entry.raw, offset, data))
+
+    def _acts(self, entry: Entry) -> tuple[int, ...]:
+        """What readers set on a file, so on all its links at once; what is noise elsewhere counts in a deb."""
+        mode = entry.header.mode
+        return (mode & 0o7777, entry.uid, entry.gid) if self.deb else (mode & _SET_ID, mode & 0o111 != 0)
 
     def _check_attributes(self, entry: Entry) -> None:
         found, wrong = pax.attributes(entry.records)

@@ -46,6 +46,9 @@ def details(entry: Entry, stored: int, *, marked: bool) -> list[Field]:
     if local[6:9] != (crc, packed, size):
         # zeros, or the real numbers: lint lets nothing else stand beside a data descriptor
         found.append(Field("local-sizes", f"crc {local.crc:08x}, {local.stored} bytes, {local.size} inflated", _NOISE, local.offset + 14))
+    if entry.made_by >> 8 != _UNIX and not entry.name.isascii():
+        # unzip takes the names of some of these for a code page of DOS, whatever the UTF-8 flag says
+        found.append(Field("name-system", f"system {entry.made_by >> 8}, version {entry.made_by & 255}, mode {mode:o}", _DATA, at + 4))
     if entry.comment:
         found.append(Field("comment", text_of(entry.comment), _DATA, at))
     if extra:

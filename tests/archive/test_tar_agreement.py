@@ -39,7 +39,7 @@ def _built(form: int) -> bytes:
             archive.addfile(info, io.BytesIO(b"x" * info.size))
         for name, kind, target in (("top/d", tarfile.DIRTYPE, ""), ("top/l", tarfile.SYMTYPE, "a"), ("top/h", tarfile.LNKTYPE, "top/a")):
             info = tarfile.TarInfo(name)
-            info.type, info.linkname, info.mode = kind, target, 0o755
+            info.type, info.linkname, info.mode = kind, target, 0o644 if kind == tarfile.LNKTYPE else 0o755
             archive.addfile(info)
         if form != tarfile.USTAR_FORMAT:
             info = tarfile.TarInfo("top/long-link")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -309,3 +310,32 @@ def test_a_content_that_is_read_twice_is_inflated_once_and_forgotten_at_the_end(
                 assert [found[path].read() for path in ("a.txt", "a.txt", "b", "b")] == [A.data, A.data, b"b", b"b"]
                 assert [b"".join(found[path].chunks()) for path in ("a.txt", "b")] == [A.data, b"b"]
     assert counted == ["a.txt", "b"] * 2
+
+
+BELOW = {
+    "at once": (["a", "a/b"], True),
+    "far below": (["a", "a/b/c/d"], True),
+    "with others between": (["a", "a!", "a-b", "a.b/c", "a/z"], True),
+    "in another case": (["A", "a/b"], True),
+    "below a folder": (["a/", "a/b"], False),
+    "beside it": (["a", "ab/c", "a.d/e", "b/a"], False),
+}
+
+
+@pytest.mark.parametrize("what", BELOW)
+def test_a_file_that_is_a_folder_too_is_structural(tmp_path: Path, what: str) -> None:
+    names, found = BELOW[what]
+    for order in (names, names[::-1]):
+        codes = read(tmp_path, zip_bytes([Part(name, mode=0o040755 if name.endswith("/") else 0o100644, method=0) for name in order])).codes
+        assert codes == ({"name-under-file"} if found else set())
+
+
+def test_deep_names_cost_no_more_than_their_bytes(tmp_path: Path) -> None:
+    parts = [Part(f"{number}/" + "/".join(f"{number}-{part}" for part in range(60)), method=0) for number in range(500)]
+    (tmp_path / "x.zip").write_bytes(zip_bytes(parts))
+    tracemalloc.start()
+    with open_artifact(tmp_path / "x.zip") as tree:
+        assert tree.violations == ()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * (tmp_path / "x.zip").stat().st_size
