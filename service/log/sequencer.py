@@ -169,9 +169,7 @@ class Sequencer:
                 indexes = [positions[entry.id] for entry in submission.entries]
                 submission.resolve(self._stored(indexes, [id(entry) not in firsts for entry in submission.entries]))
 
-    def _commit_and_finish(
-        self, fresh: Sequence[Admitted], batch: Sequence[Submission], positions: dict[bytes, int], firsts: set[int]
-    ) -> None:
+    def _commit_and_finish(self, fresh: Sequence[Admitted], batch: Sequence[Submission], positions: dict[bytes, int], firsts: set[int]) -> None:
         start = self._head.size
         waiting = [submission for submission in batch if any(positions[entry.id] >= start for entry in submission.entries)]
         leaves = [entry.leaf for entry in fresh]
@@ -252,8 +250,7 @@ class Sequencer:
             raise ProblemError(Slug.UNAVAILABLE, "the entry is committed, its checkpoint not published yet; ask again")
         leaves = [tilewriter.stored_entry(self._folder.read, index, covering.size) for index in indexes]
         logged = [
-            Logged(parse_leaf(leaf).pae_sha256, index, leaf, duplicate)
-            for index, leaf, duplicate in zip(indexes, leaves, duplicates, strict=True)
+            Logged(parse_leaf(leaf).pae_sha256, index, leaf, duplicate) for index, leaf, duplicate in zip(indexes, leaves, duplicates, strict=True)
         ]
         nodes = tilewriter.stored_nodes(self._folder.read, covering.size)
         return Answer(logged, nodes, covering.note, self._store.before(min(indexes)))

@@ -225,4 +225,3 @@ def encode_request(old: int, proof: Sequence[bytes], note: str) -> bytes:
     """The body of ``add-checkpoint``."""
     lines = "".join(f"{base64.b64encode(one).decode()}\n" for one in proof)
     return f"old {old}\n{lines}\n{note}".encode()
-
