@@ -196,5 +196,12 @@ class _Chosen(NamedTuple):
 
 def _abbreviates(short: bytes, full: bytes) -> bool:
     """Whether a header's name is the full one with characters left out or replaced: writers cut, drop what is not ASCII, or write ``?`` for it."""
+    replaced = sum(map(_stands_for_another, short))
+    if replaced > sum(map(_stands_for_another, full)):
+        return False  # more of them than the full name has characters to replace: they would hide bytes
     rest = iter(full)
-    return all(byte in rest for byte in short if byte < 0x80 and byte != 0x3F)
+    return all(byte in rest for byte in short if not _stands_for_another(byte))
+
+
+def _stands_for_another(byte: int) -> bool:
+    return byte >= 0x80 or byte == 0x3F

@@ -307,3 +307,12 @@ def test_fields_tell_what_headers_say(tmp_path: Path) -> None:
     assert found.value("top/null", "device") == "1:3"
     assert found.fields["padding"].value == 1024
     assert found.value("top/a", "header-form") != read(tmp_path, tar(Item("./top/a", b"x", uid=7, user=b"me")), "x.tar").value("top/a", "header-form")
+
+
+@pytest.mark.parametrize(("short", "hidden"), [(b"top/" + b"\xff" * 90, True), (b"top/" + b"?" * 90, True), (b"top/" + b"a" * 95, False)])
+def test_a_cut_name_holds_no_bytes_that_the_long_one_has_no_place_for(short: bytes, hidden: bool) -> None:
+    from reprove.archive.tarentry import _abbreviates
+
+    assert _abbreviates(short, b"top/" + b"a" * 120) is not hidden
+    assert _abbreviates(b"top/caf?", "top/caf\u00e9".encode())
+    assert _abbreviates(b"top/caf\xe9", "top/caf\u00e9".encode())
