@@ -54,11 +54,12 @@ def compare_files(
 
 
 def _bitwise(path: Path, name: str, limits: Limits) -> Comparison:
-    digest = file_sha256(path)
     try:
         with open_artifact(path, name=name, limits=limits) as tree:
+            digest = tree.sha256
             findings = bounded(_findings(tree, false_claims(tree)))
     except ArchiveError as error:
+        digest = file_sha256(path)
         # also where a limit ended the reading: the bytes are equal, and what was not looked at is not called sound
         findings = (FindingRow(Finding.AMBIGUOUS_ARCHIVE, "", cut(f"cannot be read as one archive: {error.detail}")),)
     return Comparison(outcome=Outcome.REPRODUCED, level=Level.BITWISE, original=digest, rebuilt=digest, findings=findings)
